@@ -1,0 +1,2 @@
+//! Runs the mutants.
+fn main() {}

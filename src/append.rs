@@ -1,0 +1,140 @@
+//! Appending: measure, claim, copy, publish.
+
+use crate::chain::Chain;
+use crate::error::{Error, Result};
+use crate::format::checksum::crc;
+use crate::format::frame::frame_bytes;
+use crate::limits::FRAME_HEADER_BYTES;
+use crate::lsn::Lsn;
+use crate::reentry::{InsideClaim, refuse_inside_claim};
+
+/// A record or batch in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    pub(crate) lsn: u64,
+    /// Where it ends: durable when the durable watermark has reached this.
+    pub(crate) end: u64,
+}
+
+/// The largest payload that fits one claim.
+pub(crate) const fn record_bytes_max(claim_max: u64) -> u64 {
+    claim_max - FRAME_HEADER_BYTES
+}
+
+/// The frame's size for a payload of `len` bytes.
+#[inline]
+fn measure(chain: &Chain, len: usize) -> Result<u64> {
+    let limit = record_bytes_max(chain.geometry.claim_max);
+    let len = len as u64;
+    if len > limit {
+        return Err(Error::too_large("a record", len, limit));
+    }
+    Ok(frame_bytes(len))
+}
+
+/// Appends a copy of `payload`.
+#[inline]
+pub(crate) fn append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
+    let bytes = measure(chain, payload.len())?;
+    // Before the claim, so that a thread that is preempted here holds nobody up.
+    let crc = crc(chain.verifier.checksum, payload);
+    let mut claimed = chain.claim(bytes)?;
+    let lsn = claimed.lsn();
+    claimed.payload_mut(0, payload.len() as u64).copy_from_slice(payload);
+    claimed.publish(payload.len() as u64, crc);
+    Ok(Appended { lsn, end: lsn + bytes })
+}
+
+/// Appends `len` bytes that `fill` writes in place. If `fill` panics, the claim becomes padding and the panic
+/// goes on.
+pub(crate) fn append_with(chain: &Chain, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Appended> {
+    refuse_inside_claim()?;
+    let bytes = measure(chain, len)?;
+    let mut claimed = chain.claim(bytes)?;
+    let lsn = claimed.lsn();
+    let crc = {
+        let _inside = InsideClaim::enter();
+        let payload = claimed.payload_mut(0, len as u64);
+        fill(payload);
+        crc(chain.verifier.checksum, payload)
+    };
+    claimed.publish(len as u64, crc);
+    Ok(Appended { lsn, end: lsn + bytes })
+}
+
+/// Appends all of `records` as one batch.
+pub(crate) fn append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Result<Option<Appended>> {
+    let (first, rest) = match records {
+        [] => return Ok(None),
+        [only] => return append(chain, only.as_ref()).map(Some),
+        [first, rest @ ..] => (first.as_ref(), rest),
+    };
+    let mut bytes = 0_u64;
+    for record in records {
+        bytes = bytes.saturating_add(measure(chain, record.as_ref().len())?);
+    }
+    if bytes > chain.geometry.claim_max {
+        return Err(Error::too_large("a batch", bytes, chain.geometry.claim_max));
+    }
+    let mut claimed = chain.claim(bytes)?;
+    let lsn = claimed.lsn();
+    let first_len = first.len() as u64;
+    let mut at = frame_bytes(first_len);
+    for (index, record) in rest.iter().enumerate() {
+        let payload = record.as_ref();
+        let next = at.saturating_add(frame_bytes(payload.len() as u64));
+        let last = index + 1 == rest.len();
+        // An `AsRef` that gives another slice the second time: the claim becomes padding.
+        if next > bytes || (last && next != bytes) {
+            claimed.abort();
+            return Err(Error::invalid_option("a record of the batch changed its length while it was appended"));
+        }
+        claimed.add_to_batch(at, payload, crc(chain.verifier.checksum, payload), last);
+        at = next;
+    }
+    claimed.payload_mut(0, first_len).copy_from_slice(first);
+    claimed.publish_batch(first_len, crc(chain.verifier.checksum, first));
+    Ok(Some(Appended { lsn, end: lsn + bytes }))
+}
+
+/// The LSNs of a batch that was appended, in its order. It computes them and allocates nothing.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+/// let lsns = log.append_batch(&["a", "bb", "ccc"])?;
+/// assert_eq!(lsns.len(), 3);
+/// for lsn in lsns {
+///     println!("{lsn}: {:?}", log.read(lsn)?.payload());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BatchLsns<'a, T> {
+    next: u64,
+    records: core::slice::Iter<'a, T>,
+}
+
+impl<'a, T> BatchLsns<'a, T> {
+    pub(crate) fn new(first: u64, records: &'a [T]) -> Self {
+        Self { next: first, records: records.iter() }
+    }
+}
+
+impl<T: AsRef<[u8]>> Iterator for BatchLsns<'_, T> {
+    type Item = Lsn;
+
+    fn next(&mut self) -> Option<Lsn> {
+        let record = self.records.next()?;
+        let lsn = self.next;
+        self.next = self.next.saturating_add(frame_bytes(record.as_ref().len() as u64));
+        Some(Lsn::new(lsn))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.records.size_hint()
+    }
+}
+
+impl<T: AsRef<[u8]>> ExactSizeIterator for BatchLsns<'_, T> {}
+impl<T: AsRef<[u8]>> core::iter::FusedIterator for BatchLsns<'_, T> {}

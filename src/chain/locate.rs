@@ -1,0 +1,172 @@
+//! From an LSN to what stands there: one record by its LSN, and whether a frame begins at one.
+
+use super::Chain;
+use crate::error::{Error, Result};
+use crate::format::frame::{Parsed, frame_bytes};
+use crate::lsn::Lsn;
+use crate::primitive::{Arc, Patience};
+use crate::record::PinnedRecord;
+use crate::segment::Segment;
+use crate::segment::scan::{Damage, Found, Mapped};
+
+/// The segment of a list that `lsn` lies in.
+pub(crate) fn segment_at(segments: &[Arc<Segment>], lsn: u64) -> Result<&Arc<Segment>> {
+    let found = segments.first().and_then(|first| {
+        let index = lsn.checked_sub(first.base())? / first.identity().segment_bytes;
+        segments.get(usize::try_from(index).ok()?)
+    });
+    found.ok_or_else(|| {
+        let start = segments.first().map_or(0, |segment| segment.base());
+        Error::retired(Lsn::new(lsn), Lsn::new(start))
+    })
+}
+
+/// The first frame boundary at or after `lsn`, which lies below the published watermark. Where the frame at
+/// `lsn` verifies that is `lsn` itself; else the segment's header words tell.
+pub(crate) fn next_boundary(segments: &[Arc<Segment>], lsn: u64) -> Result<u64> {
+    let segment = segment_at(segments, lsn)?;
+    let mapped = Mapped::new(segment)?;
+    let offset = lsn - segment.base();
+    if lsn % 8 == 0 && matches!(mapped.examine(offset), Found::Record(_) | Found::Padding { .. }) {
+        return Ok(lsn);
+    }
+    let mut at = 0;
+    while at < offset {
+        let bytes = match mapped.peek(at) {
+            Parsed::Padding { bytes } | Parsed::Claimed { bytes } => bytes,
+            Parsed::Record { payload_len, .. } => frame_bytes(payload_len),
+            Parsed::Unwritten | Parsed::Invalid => 0,
+        };
+        if bytes == 0 || bytes > segment.identity().segment_bytes - at {
+            return Err(segment.corrupt(segment.base() + at, Damage::Word.describe()));
+        }
+        at += bytes;
+    }
+    Ok(segment.base() + at)
+}
+
+/// Reads the record at `lsn`, which lies below the published watermark.
+pub(crate) fn read_published(catalog: &super::Catalog, lsn: u64) -> Result<PinnedRecord> {
+    let segment = match catalog.find_at(lsn) {
+        Some(segment) if lsn >= segment.base() => segment,
+        _ => return Err(Error::retired(Lsn::new(lsn), Lsn::new(catalog.start()))),
+    };
+    read_in(&segment, lsn)
+}
+
+/// Reads the record at `lsn` in its segment: a boundary, or any place below the published watermark.
+fn read_in(segment: &Arc<Segment>, lsn: u64) -> Result<PinnedRecord> {
+    if lsn % 8 != 0 {
+        return Err(Error::not_a_record(Lsn::new(lsn)));
+    }
+    match Mapped::new(segment)?.examine(lsn - segment.base()) {
+        Found::Record(frame) => {
+            Ok(PinnedRecord::new(lsn, frame, segment))
+        }
+        Found::Padding { .. } | Found::End => Err(Error::not_a_record(Lsn::new(lsn))),
+        Found::Unwritten | Found::Claimed { .. } | Found::Bad(_) => {
+            // Inside a record, or a damaged record: the boundaries before it tell which.
+            let list = [Arc::clone(segment)];
+            let boundary = next_boundary(&list, lsn)?;
+            if boundary == lsn {
+                Err(segment.corrupt(lsn, Damage::Checksum.describe()))
+            } else {
+                Err(Error::not_a_record(Lsn::new(lsn)))
+            }
+        }
+    }
+}
+
+/// Reads the record at `lsn` of a live log, also when an earlier claim is not published yet.
+pub(crate) fn read_live(chain: &Chain, lsn: u64) -> Result<PinnedRecord> {
+    if lsn < chain.published().position() || lsn < chain.advance_published()?.position() {
+        return read_published(&chain.catalog, lsn);
+    }
+    if !walk_to(chain, lsn)? {
+        return Err(Error::not_a_record(Lsn::new(lsn)));
+    }
+    let end = Lsn::new(chain.published().position());
+    let segment = chain.catalog.find_at(lsn).ok_or_else(|| Error::not_written(Lsn::new(lsn), end))?;
+    match Mapped::new(&segment)?.peek(lsn - segment.base()) {
+        // The claim that begins here has not returned.
+        Parsed::Unwritten | Parsed::Claimed { .. } => Err(Error::not_written(Lsn::new(lsn), end)),
+        Parsed::Record { .. } | Parsed::Padding { .. } | Parsed::Invalid => read_in(&segment, lsn),
+    }
+}
+
+impl super::Watch {
+    /// Reads the record at `lsn`, at or beyond the published watermark: an earlier claim may still be open. Only
+    /// header words are looked at on the way.
+    pub(crate) fn read_beyond(&self, lsn: u64, published: u64) -> Result<PinnedRecord> {
+        let mut at = published;
+        loop {
+            let not_written = || Error::not_written(Lsn::new(lsn), Lsn::new(at));
+            let segment = self.find_at(at)?.ok_or_else(not_written)?;
+            if at == lsn {
+                return match Mapped::new(&segment)?.peek(at - segment.base()) {
+                    Parsed::Unwritten | Parsed::Claimed { .. } => Err(not_written()),
+                    _ => read_in(&segment, lsn),
+                };
+            }
+            at += match Mapped::new(&segment)?.peek(at - segment.base()) {
+                Parsed::Padding { bytes } | Parsed::Claimed { bytes } => bytes,
+                Parsed::Record { payload_len, .. } => frame_bytes(payload_len),
+                Parsed::Unwritten => return Err(not_written()),
+                Parsed::Invalid => return Err(segment.corrupt(at, Damage::Word.describe())),
+            };
+            if at > lsn {
+                return Err(Error::not_a_record(Lsn::new(lsn)));
+            }
+        }
+    }
+}
+
+/// Walks from the published watermark over claims that are still being written, to see whether a frame begins
+/// at `lsn`. It only ever looks at header words, so it never reads what a writer is writing.
+fn walk_to(chain: &Chain, lsn: u64) -> Result<bool> {
+    let mut patience = Patience::new();
+    let mut at = chain.published().position();
+    while at < lsn {
+        if lsn >= chain.written_end() {
+            return Err(Error::not_written(Lsn::new(lsn), Lsn::new(chain.written_end())));
+        }
+        let Some(segment) = chain.catalog.find_at(at) else {
+            return Err(Error::retired(Lsn::new(lsn), Lsn::new(chain.catalog.start())));
+        };
+        let bytes = match Mapped::new(&segment)?.peek(at - segment.base()) {
+            Parsed::Padding { bytes } | Parsed::Claimed { bytes } => bytes,
+            Parsed::Record { payload_len, .. } => frame_bytes(payload_len),
+            // Claimed a moment ago: its writer is about to store the word that tells its length.
+            Parsed::Unwritten => {
+                patience.pause();
+                continue;
+            }
+            Parsed::Invalid => return Err(segment.corrupt(at, Damage::Word.describe())),
+        };
+        at += bytes;
+    }
+    if lsn >= chain.written_end() {
+        return Err(Error::not_written(Lsn::new(lsn), Lsn::new(chain.written_end())));
+    }
+    Ok(at == lsn)
+}
+
+/// Checks that iteration can begin at `lsn`: a frame begins there, or the log ends there.
+pub(crate) fn check_boundary(chain: &Chain, lsn: u64) -> Result<()> {
+    let start = chain.catalog.start();
+    if lsn < start {
+        return Err(Error::retired(Lsn::new(lsn), Lsn::new(start)));
+    }
+    let published = chain.advance_published()?.position();
+    if lsn == published {
+        return Ok(());
+    }
+    if lsn < published {
+        let boundary = next_boundary(&chain.catalog.view(), lsn)?;
+        return if boundary == lsn { Ok(()) } else { Err(Error::not_a_record(Lsn::new(lsn))) };
+    }
+    if lsn == chain.claimed() {
+        return Ok(());
+    }
+    if walk_to(chain, lsn)? { Ok(()) } else { Err(Error::not_a_record(Lsn::new(lsn))) }
+}

@@ -1,0 +1,303 @@
+//! Many segments as one log: claims by position, rolling by arithmetic, and the bookkeeping of what is
+//! prepared, published and durable.
+//!
+//! One `fetch_add` on one global position hands out the log. The segment of a claim is its position divided
+//! by the segment size, its slot in the ring that number modulo the slots. There is no rotation protocol.
+
+mod catalog;
+mod durability;
+mod frontier;
+mod locate;
+mod ring;
+mod supply;
+mod watch;
+
+pub(crate) use catalog::{Catalog, View};
+pub(crate) use durability::Durability;
+pub(crate) use locate::{check_boundary, next_boundary, read_live, read_published, segment_at};
+pub(crate) use supply::Demand;
+pub(crate) use watch::Watch;
+
+use crossbeam_utils::CachePadded;
+
+use self::frontier::Frontier;
+use self::ring::Ring;
+use self::supply::Supply;
+use crate::error::{Error, Result};
+use crate::limits::{HEADER_BYTES, POSITION_MAX, claim_max};
+use crate::primitive::{Arc, AtomicU64, Ordering, Patience};
+use crate::segment::claim::{Claimed, Place};
+use crate::segment::scan::Published;
+use crate::segment::{Segment, Verifier};
+
+/// Set in the cursor when no more claims are given out.
+const CLOSED: u64 = 1 << 63;
+
+/// Sizes that follow from the segment size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    shift: u32,
+    pub(crate) claim_max: u64,
+}
+
+impl Geometry {
+    pub(crate) const fn new(segment_bytes: u64) -> Self {
+        Self { shift: segment_bytes.trailing_zeros(), claim_max: claim_max(segment_bytes) }
+    }
+
+    pub(crate) const fn segment_bytes(&self) -> u64 {
+        1 << self.shift
+    }
+
+    #[inline]
+    pub(crate) const fn number(&self, position: u64) -> u64 {
+        position >> self.shift
+    }
+
+    #[inline]
+    const fn offset(&self, position: u64) -> u64 {
+        position & (self.segment_bytes() - 1)
+    }
+
+    #[inline]
+    const fn room(&self, position: u64) -> u64 {
+        self.segment_bytes() - self.offset(position)
+    }
+
+    /// Claims that together stay within this much beyond the limit still land in prepared memory.
+    const fn slack(&self) -> u64 {
+        self.claim_max
+    }
+}
+
+/// The log in memory: what writers, readers and the background threads share.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// The next position to claim, and the closed bit. The one contended line.
+    cursor: CachePadded<AtomicU64>,
+    /// Claims are given out below this. Read-mostly; safety never depends on it.
+    limit: CachePadded<AtomicU64>,
+    pub(crate) durability: Durability,
+    pub(crate) geometry: Geometry,
+    /// What this opening seals its frames with.
+    pub(crate) verifier: Verifier,
+    ring: Ring,
+    pub(crate) catalog: Catalog,
+    frontier: Frontier,
+    supply: Supply,
+}
+
+impl Chain {
+    /// A log whose frames below `tail` are written, published and durable, with no segment to write to yet.
+    pub(crate) fn new(
+        geometry: Geometry,
+        verifier: Verifier,
+        segments: Vec<Arc<Segment>>,
+        tail: u64,
+    ) -> Self {
+        let prepared_end = tail & !(geometry.segment_bytes() - 1);
+        Self {
+            cursor: CachePadded::new(AtomicU64::new(tail)),
+            limit: CachePadded::new(AtomicU64::new(0)),
+            durability: Durability::new(tail),
+            geometry,
+            verifier,
+            ring: Ring::new(),
+            catalog: Catalog::new(segments),
+            frontier: Frontier::new(tail),
+            supply: Supply::new(prepared_end),
+        }
+    }
+
+    /// Takes `bytes` of the log for this thread alone.
+    ///
+    /// # Errors
+    /// `Closed`, `Poisoned`, or why no segment could be prepared.
+    #[inline]
+    pub(crate) fn claim(&self, bytes: u64) -> Result<Claimed<'_>> {
+        loop {
+            let position = self.reserve(bytes)?;
+            let room = self.geometry.room(position);
+            if bytes <= room {
+                return self.occupy(position, bytes);
+            }
+            // The claim straddles a segment's end: both parts become padding, and the next try fits.
+            let first = self.occupy(position, room);
+            let second = self.occupy(position + room, bytes - room);
+            first?.abort();
+            second?.abort();
+        }
+    }
+
+    #[inline]
+    fn reserve(&self, bytes: u64) -> Result<u64> {
+        loop {
+            // Relaxed: the limit only paces; what a claim touches is ordered by INSTALL.
+            let claimed = self.cursor.load(Ordering::Relaxed);
+            if claimed + bytes > self.limit.load(Ordering::Relaxed) {
+                self.wait_for_room(bytes)?;
+                continue;
+            }
+            // Relaxed: positions are values, and one variable has one modification order. An append that
+            // begins after another returned claims after it by coherence (G1).
+            let position = self.cursor.fetch_add(bytes, Ordering::Relaxed);
+            if position & CLOSED != 0 {
+                return Err(self.closed_error());
+            }
+            return Ok(position);
+        }
+    }
+
+    /// Begins a frame on a range that `reserve` gave to this thread, within one segment.
+    #[inline]
+    fn occupy(&self, position: u64, bytes: u64) -> Result<Claimed<'_>> {
+        let number = self.geometry.number(position);
+        let place = Place {
+            lsn: position,
+            file_offset: (HEADER_BYTES + self.geometry.offset(position)) as usize,
+            bytes,
+            seed: self.verifier.seed,
+            lag: crate::format::frame::lag(position, self.durability.hint()),
+        };
+        if let Some(claimed) = self.ring.begin(number, place) {
+            return Ok(claimed);
+        }
+        self.supply.wait_installed(position, bytes, || self.ring.holds(number))?;
+        self.ring.begin(number, place).ok_or_else(|| self.closed_error())
+    }
+
+    #[cold]
+    fn wait_for_room(&self, bytes: u64) -> Result<()> {
+        // With a claim open, this thread could itself be what holds the preparer up.
+        crate::reentry::refuse_inside_claim()?;
+        self.supply.wait_until(|| {
+            // Relaxed: the supply's lock, held here, orders this after whoever closed, poisoned or installed.
+            let claimed = self.cursor.load(Ordering::Relaxed);
+            if claimed & CLOSED != 0 {
+                return Some(Err(self.closed_error()));
+            }
+            if claimed > POSITION_MAX {
+                return Some(Err(Error::invalid_option("the log's positions are used up; begin a new log")));
+            }
+            (claimed + bytes <= self.limit.load(Ordering::Relaxed)).then_some(Ok(()))
+        })
+    }
+
+    fn closed_error(&self) -> Error {
+        self.durability.poison().unwrap_or_else(Error::closed)
+    }
+
+    /// Gives out no more claims. Returns true to the one caller that closed.
+    pub(crate) fn close_cursor(&self) -> bool {
+        self.supply.close(|| {
+            // Relaxed: see `reserve`. Claims after this are refused, so the position is the end of the log.
+            let before = self.cursor.fetch_or(CLOSED, Ordering::Relaxed);
+            (before & CLOSED == 0).then_some(before)
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.cursor.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
+    /// Everything that was claimed so far ends here.
+    pub(crate) fn claimed(&self) -> u64 {
+        let position = self.cursor.load(Ordering::Relaxed);
+        if position & CLOSED == 0 { position } else { self.supply.end() }
+    }
+
+    /// The published watermark as it was last seen; may lag behind the writers.
+    pub(crate) fn published(&self) -> Published {
+        self.frontier.last()
+    }
+
+    /// Looks how far the log is published without a gap.
+    ///
+    /// # Errors
+    /// `Corrupt` when a header word in memory is none that a writer stores.
+    pub(crate) fn advance_published(&self) -> Result<Published> {
+        self.frontier.advance(&self.catalog)
+    }
+
+    /// Waits until everything below `position` is published. Others' claims are short: a copy, or a closure
+    /// of `append_with`.
+    pub(crate) fn wait_published(&self, position: u64) -> Result<Published> {
+        let mut published = self.published();
+        let mut patience = Patience::new();
+        while published.position() < position {
+            let seen = self.advance_published()?;
+            if seen > published {
+                patience.reset();
+            } else if seen.position() < position {
+                patience.pause();
+            }
+            published = seen;
+        }
+        Ok(published)
+    }
+
+    /// Everything that was appended when this is called: the end of all claims that have a segment. (A claim
+    /// without one never returned.)
+    pub(crate) fn written_end(&self) -> u64 {
+        self.claimed().min(self.supply.prepared_end())
+    }
+
+    /// Records below the watermark, counted by whoever moved it.
+    pub(crate) fn records_published(&self) -> u64 {
+        self.frontier.records()
+    }
+
+    // ---- The preparer's side -------------------------------------------------------------------------
+
+    /// The number of the next segment to prepare.
+    pub(crate) fn next_segment(&self) -> u64 {
+        self.geometry.number(self.supply.prepared_end())
+    }
+
+    /// True when the ring has a place for the next segment: the one that had it is published to its end.
+    pub(crate) fn has_slot(&self) -> bool {
+        let number = self.next_segment();
+        let slots = crate::limits::RING_SLOTS;
+        number < slots || self.published().position() >= (number - slots + 1) * self.geometry.segment_bytes()
+    }
+
+    /// Puts the next segment into use. RECYCLE: the slot's earlier segment is wholly published, which the
+    /// caller knows from `has_slot`.
+    pub(crate) fn install(&self, segment: Arc<Segment>) {
+        debug_assert_eq!(segment.number(), self.next_segment());
+        let published = self.published();
+        let end = segment.end();
+        self.catalog.push(Arc::clone(&segment));
+        let number = segment.number();
+        let fits = self.ring.install(number, segment, published);
+        debug_assert!(fits, "installed over a segment in use");
+        self.supply.install(
+            end,
+            |position, bytes| {
+                // Claims that gave up while there was no segment: theirs to write, nobody else's, as padding.
+                if let Ok(claimed) = self.occupy(position, bytes) {
+                    claimed.abort();
+                }
+            },
+            || {
+                // Relaxed: a hint, see `reserve`. INSTALL orders what the claims touch.
+                self.limit.store(end - self.geometry.slack(), Ordering::Relaxed);
+            },
+        );
+    }
+
+    /// Lets go of segments that nobody writes to any more.
+    pub(crate) fn release_published(&self) {
+        self.ring.clear(self.published());
+    }
+
+    pub(crate) fn supply(&self) -> &Supply {
+        &self.supply
+    }
+
+    /// A sync failed, or a header word in memory is damaged: nothing is given out or made durable any more.
+    pub(crate) fn poison(&self, error: Error) {
+        self.durability.set_poison(error);
+        self.close_cursor();
+    }
+}

@@ -1,0 +1,191 @@
+//! Prepared segments: how far they reach, who waits for more, and why none came.
+
+use crate::error::Result;
+use crate::primitive::{Condvar, Mutex, lock, wait, wait_timeout};
+use std::time::Duration;
+
+/// Claims wait here for segments, the preparer for demand. Nobody comes here while the next segment is ready.
+#[derive(Debug)]
+pub(crate) struct Supply {
+    state: Mutex<State>,
+    /// Segments, a failure, or the end of the log.
+    changed: Condvar,
+    /// Something to do for the preparer.
+    wanted: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// End of the prepared segments.
+    prepared_end: u64,
+    /// Attempts to prepare a segment, counted when they begin.
+    begun: u64,
+    /// The last attempt that ended, if it failed: its number and why.
+    failed: Option<(u64, crate::error::Error)>,
+    /// Somebody waits for an attempt.
+    demand: bool,
+    /// Claims beyond the prepared segments whose writers gave up; the preparer pads them.
+    orphans: Vec<(u64, u64)>,
+    /// Where the cursor stood when it was closed.
+    end: u64,
+    /// The preparer is to stop.
+    stop: bool,
+}
+
+/// What the preparer woke for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Look whether there is something to do.
+    Routine,
+    /// Somebody waits for a segment.
+    Waiting,
+    /// The log closes.
+    Stop,
+}
+
+impl Supply {
+    pub(crate) fn new(prepared_end: u64) -> Self {
+        Self {
+            state: Mutex::new(State {
+                prepared_end,
+                begun: 0,
+                failed: None,
+                demand: false,
+                orphans: Vec::new(),
+                end: 0,
+                stop: false,
+            }),
+            changed: Condvar::new(),
+            wanted: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn prepared_end(&self) -> u64 {
+        lock(&self.state).prepared_end
+    }
+
+    /// Closes the cursor and notes where it stood, as one step for all who ask for the end.
+    pub(crate) fn close(&self, close_cursor: impl FnOnce() -> Option<u64>) -> bool {
+        let mut state = lock(&self.state);
+        let end = close_cursor();
+        if let Some(end) = end {
+            state.end = end;
+        }
+        drop(state);
+        self.changed.notify_all();
+        self.wanted.notify_all();
+        end.is_some()
+    }
+
+    /// Where the cursor stood when it was closed; only to be asked after that.
+    pub(crate) fn end(&self) -> u64 {
+        lock(&self.state).end
+    }
+
+    /// Waits until `ready` gives a result, asking the preparer for segments meanwhile. Fails with the reason
+    /// when an attempt that began after the call could not prepare one.
+    pub(crate) fn wait_until(&self, mut ready: impl FnMut() -> Option<Result<()>>) -> Result<()> {
+        let mut state = lock(&self.state);
+        let enough = state.begun + 1;
+        loop {
+            if let Some(result) = ready() {
+                return result;
+            }
+            if let Some((attempt, error)) = &state.failed
+                && *attempt >= enough
+            {
+                return Err(error.clone());
+            }
+            state.demand = true;
+            self.wanted.notify_all();
+            state = wait(&self.changed, state);
+        }
+    }
+
+    /// Waits for the segment of a claim that ran past the prepared ones. When none can be prepared the claim
+    /// is left to the preparer, which pads it as soon as it can, and the reason is returned.
+    #[cold]
+    pub(crate) fn wait_installed(
+        &self,
+        position: u64,
+        bytes: u64,
+        installed: impl Fn() -> bool,
+    ) -> Result<()> {
+        let mut state = lock(&self.state);
+        let enough = state.begun + 1;
+        loop {
+            if installed() {
+                return Ok(());
+            }
+            let failed = match &state.failed {
+                Some((attempt, error)) if *attempt >= enough => Some(error.clone()),
+                _ if state.stop => Some(crate::error::Error::closed()),
+                _ => None,
+            };
+            if let Some(error) = failed {
+                state.orphans.push((position, bytes));
+                return Err(error);
+            }
+            state.demand = true;
+            self.wanted.notify_all();
+            state = wait(&self.changed, state);
+        }
+    }
+
+    /// A segment was put into the ring: pads the claims that were left in it, then lets the log grow into it.
+    pub(crate) fn install(&self, end: u64, pad: impl Fn(u64, u64), raise_limit: impl FnOnce()) {
+        let mut state = lock(&self.state);
+        state.prepared_end = end;
+        state.failed = None;
+        let (here, beyond): (Vec<_>, Vec<_>) =
+            state.orphans.drain(..).partition(|(position, _)| *position < end);
+        state.orphans = beyond;
+        for (position, bytes) in here {
+            pad(position, bytes);
+        }
+        raise_limit();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The preparer begins an attempt; the number is for `attempt_failed`.
+    pub(crate) fn begin_attempt(&self) -> u64 {
+        let mut state = lock(&self.state);
+        state.begun += 1;
+        state.demand = false;
+        state.begun
+    }
+
+    pub(crate) fn attempt_failed(&self, attempt: u64, error: crate::error::Error) {
+        lock(&self.state).failed = Some((attempt, error));
+        self.changed.notify_all();
+    }
+
+    /// Asks the preparer to look at once.
+    pub(crate) fn poke(&self) {
+        lock(&self.state).demand = true;
+        self.wanted.notify_all();
+    }
+
+    /// Ends the preparer.
+    pub(crate) fn stop(&self) {
+        lock(&self.state).stop = true;
+        self.changed.notify_all();
+        self.wanted.notify_all();
+    }
+
+    /// The preparer waits for something to do, for at most `timeout`.
+    pub(crate) fn wait_demand(&self, timeout: Duration) -> Demand {
+        let mut state = lock(&self.state);
+        if !state.stop && !state.demand {
+            state = wait_timeout(&self.wanted, state, timeout);
+        }
+        if state.stop {
+            Demand::Stop
+        } else if state.demand {
+            Demand::Waiting
+        } else {
+            Demand::Routine
+        }
+    }
+}

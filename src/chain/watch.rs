@@ -1,0 +1,116 @@
+//! The log as another process sees it: the same segments, without the lock, looked up in the directory.
+
+use super::catalog::{Catalog, View};
+use super::frontier::Frontier;
+use crate::error::{Error, Result};
+use crate::format::header::Identity;
+use crate::format::meta::Meta;
+use crate::primitive::{Arc, Mutex, lock};
+use crate::segment::Segment;
+use crate::segment::scan::Published;
+use crate::storage::Directory;
+
+/// A log that somebody else may be writing.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    directory: Arc<Directory>,
+    pub(crate) catalog: Catalog,
+    frontier: Frontier,
+    /// One refresh at a time.
+    refreshing: Mutex<()>,
+}
+
+impl Watch {
+    /// Begins to look at the log in `directory`.
+    pub(crate) fn new(directory: Arc<Directory>) -> Result<Self> {
+        let meta = read_meta(&directory)?;
+        let from = known_complete(&directory, &meta)?;
+        let watch = Self {
+            directory,
+            catalog: Catalog::new(Vec::new()),
+            frontier: Frontier::new(from),
+            refreshing: Mutex::new(()),
+        };
+        watch.refresh()?;
+        Ok(watch)
+    }
+
+    /// Looks which segments there are now.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        let _one_at_a_time = lock(&self.refreshing);
+        let meta = read_meta(&self.directory)?;
+        let known = self.catalog.view();
+        let listing = self.directory.list()?;
+        let mut segments: Vec<Arc<Segment>> = Vec::new();
+        for base in listing.segments.into_iter().filter(|base| *base >= meta.start) {
+            let number = base / meta.segment_bytes;
+            if segments.last().is_some_and(|last| last.number() + 1 != number) {
+                // The rest is being removed or is yet to be named; a gap is for the writer's recovery to judge.
+                break;
+            }
+            let known = super::catalog::find(&known, number).filter(|segment| self.is_current(segment));
+            segments.push(known.map_or_else(
+                || {
+                    let identity =
+                        Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
+                    Arc::new(Segment::unmapped(identity, Arc::clone(&self.directory)))
+                },
+                Arc::clone,
+            ));
+        }
+        self.catalog.replace(segments);
+        Ok(())
+    }
+
+    /// False when a later opening of the log wrote to the segment: its frames are checked in another way, which
+    /// the header tells.
+    fn is_current(&self, segment: &Segment) -> bool {
+        let Some(body) = segment.mapped_body() else { return true };
+        if self.frontier.last().position() >= segment.end() {
+            return true;
+        }
+        let header = self.directory.open_segment(segment.base(), false);
+        let header = header.and_then(|file| self.directory.read_header(&file, segment.identity()));
+        header.is_ok_and(|header| {
+            crate::segment::Verifiers::new(&header.identity, &header.sessions) == body.verifiers
+        })
+    }
+
+    /// The published log now: the segments, and how far they reach.
+    pub(crate) fn look(&self) -> Result<(View, Published)> {
+        self.refresh()?;
+        let published = self.frontier.advance(&self.catalog)?;
+        // Again, after the walk: a frame that it passed may be from an opening that began in between.
+        self.refresh()?;
+        Ok((self.catalog.view(), published))
+    }
+
+    /// The segment at `position`, if it is there by now.
+    pub(crate) fn find_at(&self, position: u64) -> Result<Option<Arc<Segment>>> {
+        if let Some(segment) = self.catalog.find_at(position) {
+            return Ok(Some(segment));
+        }
+        self.refresh()?;
+        Ok(self.catalog.find_at(position))
+    }
+}
+
+fn read_meta(directory: &Directory) -> Result<Meta> {
+    directory.read_meta()?.ok_or_else(|| Error::not_found(directory.path()))
+}
+
+/// Everything below is written, by the marks in the headers; so that nothing before it need be walked.
+fn known_complete(directory: &Directory, meta: &Meta) -> Result<u64> {
+    let listing = directory.list()?;
+    for base in listing.segments.into_iter().rev().filter(|base| *base >= meta.start) {
+        let number = base / meta.segment_bytes;
+        let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
+        let Ok(file) = directory.open_segment(base, false) else { continue };
+        let header = directory.read_header(&file, &identity)?;
+        let trusted = header.tail_mark.filter(|mark| mark.durable || mark.boot == directory.boot().0);
+        if let Some(mark) = trusted {
+            return Ok(mark.end);
+        }
+    }
+    Ok(meta.start)
+}

@@ -1,0 +1,305 @@
+//! The one error type.
+
+use core::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::lsn::Lsn;
+
+/// What went wrong, for a program to decide on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused an operation; [`Error::source`](std::error::Error::source) has its error.
+    Io,
+    /// No room on the device or in the quota. Nothing that returned is lost; appending goes on when there is room.
+    StorageFull,
+    /// Bytes that were proven durable do not read back as they were written. Nothing was changed on disk.
+    Corrupt,
+    /// Another process, or another handle of this one, has the log open for writing.
+    Locked,
+    /// A record or a batch is larger than the log accepts.
+    TooLarge,
+    /// The log was closed.
+    Closed,
+    /// A sync failed. What was not durable by then may be lost; opening the log again recovers the rest.
+    Poisoned,
+    /// The LSN lies before the first record that is left.
+    Retired,
+    /// Nothing was appended at this LSN yet.
+    NotWritten,
+    /// The LSN lies inside the log, but no record begins there.
+    NotARecord,
+    /// An option or an argument is out of its range.
+    InvalidOption,
+    /// The log was written by another version of the format, or needs what this machine does not have.
+    Unsupported,
+    /// There is no log at this place.
+    NotFound,
+    /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
+    WouldDeadlock,
+}
+
+/// An error of tidelog: what happened, where, and what to do next.
+///
+/// It is one word wide and cheap to clone; every waiter of a failed sync receives the same error.
+///
+/// ```
+/// use tidelog::{ErrorKind, Options};
+///
+/// let error = Options::new().segment_bytes(1000).open("never-created").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidOption);
+/// assert!(!error.is_corruption());
+/// assert!(error.to_string().contains("power of two"));
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Repr>);
+
+struct Repr {
+    kind: ErrorKind,
+    what: String,
+    path: Option<PathBuf>,
+    offset: Option<u64>,
+    lsn: Option<Lsn>,
+    source: Option<io::Error>,
+}
+
+/// A result with tidelog's [`Error`].
+pub type Result<T> = core::result::Result<T, Error>;
+
+impl Error {
+    /// The kind of failure.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// True when stored bytes are damaged, so that retrying cannot help and a backup or a replica is needed.
+    #[must_use]
+    pub fn is_corruption(&self) -> bool {
+        self.0.kind == ErrorKind::Corrupt
+    }
+
+    /// The file or directory that the failure concerns.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// The byte offset in [`path`](Self::path), where one can be told.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        self.0.offset
+    }
+
+    /// The LSN that the failure concerns; for [`ErrorKind::Retired`] the first one that is left.
+    #[must_use]
+    pub fn lsn(&self) -> Option<Lsn> {
+        self.0.lsn
+    }
+
+    /// The operating system's own error, for [`ErrorKind::Io`], [`ErrorKind::StorageFull`] and
+    /// [`ErrorKind::Poisoned`].
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        self.0.source.as_ref()
+    }
+
+    fn plain(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self(Arc::new(Repr { kind, what: what.into(), path: None, offset: None, lsn: None, source: None }))
+    }
+
+    fn at_lsn(kind: ErrorKind, what: impl Into<String>, lsn: Lsn) -> Self {
+        Self(Arc::new(Repr {
+            kind,
+            what: what.into(),
+            path: None,
+            offset: None,
+            lsn: Some(lsn),
+            source: None,
+        }))
+    }
+
+    fn at_path(kind: ErrorKind, what: impl Into<String>, path: &Path) -> Self {
+        Self(Arc::new(Repr {
+            kind,
+            what: what.into(),
+            path: Some(path.to_owned()),
+            offset: None,
+            lsn: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn io(what: impl Into<String>, path: &Path, source: io::Error) -> Self {
+        let full = matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        );
+        let (kind, what) = if full {
+            let what = what.into();
+            (ErrorKind::StorageFull, format!("{what}; free space or retire old records, then append again"))
+        } else {
+            (ErrorKind::Io, what.into())
+        };
+        Self(Arc::new(Repr {
+            kind,
+            what,
+            path: Some(path.to_owned()),
+            offset: None,
+            lsn: None,
+            source: Some(source),
+        }))
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>, path: &Path, offset: u64, lsn: Option<Lsn>) -> Self {
+        Self(Arc::new(Repr {
+            kind: ErrorKind::Corrupt,
+            what: format!("{}; nothing was changed: restore the file from a backup or a replica", what.into()),
+            path: Some(path.to_owned()),
+            offset: Some(offset),
+            lsn,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn poisoned(path: &Path, source: io::Error) -> Self {
+        Self(Arc::new(Repr {
+            kind: ErrorKind::Poisoned,
+            what: "a sync failed, so the log takes no more appends; \
+                   close it, see to the device, and open it again to recover what is durable"
+                .to_owned(),
+            path: Some(path.to_owned()),
+            offset: None,
+            lsn: None,
+            source: Some(source),
+        }))
+    }
+
+    pub(crate) fn locked(path: &Path, holder: Option<u32>) -> Self {
+        let who = holder.map_or_else(
+            || "another writer holds the log".to_owned(),
+            |pid| format!("the process with pid {pid} holds the log"),
+        );
+        Self::at_path(
+            ErrorKind::Locked,
+            format!("{who}; close it there, or read along with LogReader::open"),
+            path,
+        )
+    }
+
+    pub(crate) fn too_large(what: &str, bytes: u64, limit: u64) -> Self {
+        Self::plain(
+            ErrorKind::TooLarge,
+            format!("{what} of {bytes} bytes is over this log's limit of {limit} bytes; split it or use larger segments"),
+        )
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::plain(ErrorKind::Closed, "the log is closed; open it again to go on")
+    }
+
+    pub(crate) fn retired(asked: Lsn, first: Lsn) -> Self {
+        Self::at_lsn(
+            ErrorKind::Retired,
+            format!("LSN {asked} was retired; the first record that is left is at or after LSN {first}"),
+            first,
+        )
+    }
+
+    pub(crate) fn not_written(asked: Lsn, end: Lsn) -> Self {
+        Self::at_lsn(
+            ErrorKind::NotWritten,
+            format!("nothing is written at LSN {asked} yet; the log ends at LSN {end}"),
+            asked,
+        )
+    }
+
+    pub(crate) fn not_a_record(asked: Lsn) -> Self {
+        Self::at_lsn(
+            ErrorKind::NotARecord,
+            format!("no record begins at LSN {asked}; use an LSN that an append or an iteration gave"),
+            asked,
+        )
+    }
+
+    pub(crate) fn invalid_option(what: impl Into<String>) -> Self {
+        Self::plain(ErrorKind::InvalidOption, what)
+    }
+
+    pub(crate) fn unsupported(what: impl Into<String>, path: &Path) -> Self {
+        Self::at_path(ErrorKind::Unsupported, what, path)
+    }
+
+    pub(crate) fn not_found(path: &Path) -> Self {
+        Self::at_path(ErrorKind::NotFound, "there is no log here; Log::open creates one", path)
+    }
+
+    pub(crate) fn would_deadlock() -> Self {
+        Self::plain(
+            ErrorKind::WouldDeadlock,
+            "this thread is inside an append_with closure, so waiting for the log would wait for itself; \
+             call this after append_with has returned",
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.what)?;
+        if let Some(path) = &self.0.path {
+            write!(f, " [{}", path.display())?;
+            if let Some(offset) = self.0.offset {
+                write!(f, ", offset {offset}")?;
+            }
+            if let (ErrorKind::Corrupt, Some(lsn)) = (self.0.kind, self.0.lsn) {
+                write!(f, ", LSN {lsn}")?;
+            }
+            f.write_str("]")?;
+        }
+        if let Some(source) = &self.0.source {
+            write!(f, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("what", &self.0.what)
+            .field("path", &self.0.path)
+            .field("offset", &self.0.offset)
+            .field("lsn", &self.0.lsn)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::StorageFull => io::ErrorKind::StorageFull,
+            ErrorKind::Corrupt => io::ErrorKind::InvalidData,
+            ErrorKind::Locked => io::ErrorKind::ResourceBusy,
+            ErrorKind::TooLarge | ErrorKind::InvalidOption | ErrorKind::NotARecord => {
+                io::ErrorKind::InvalidInput
+            }
+            ErrorKind::Unsupported => io::ErrorKind::Unsupported,
+            ErrorKind::NotFound | ErrorKind::Retired | ErrorKind::NotWritten => io::ErrorKind::NotFound,
+            ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
+            ErrorKind::Io | ErrorKind::Poisoned | ErrorKind::Closed => {
+                error.io_error().map_or(io::ErrorKind::Other, io::Error::kind)
+            }
+        };
+        Self::new(kind, error)
+    }
+}

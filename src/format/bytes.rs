@@ -1,0 +1,25 @@
+//! Little-endian fields in a byte buffer, without panics.
+
+/// Copies `N` bytes at `offset`, or zeros where the buffer is too short (callers check lengths first).
+pub(crate) fn array_at<const N: usize>(buffer: &[u8], offset: usize) -> [u8; N] {
+    let mut out = [0; N];
+    if let Some(source) = buffer.get(offset..offset.saturating_add(N)) {
+        out.copy_from_slice(source);
+    }
+    out
+}
+
+pub(crate) fn u64_at(buffer: &[u8], offset: usize) -> u64 {
+    u64::from_le_bytes(array_at(buffer, offset))
+}
+
+pub(crate) fn u32_at(buffer: &[u8], offset: usize) -> u32 {
+    u32::from_le_bytes(array_at(buffer, offset))
+}
+
+/// Stores `bytes` at `offset`; does nothing where the buffer is too short.
+pub(crate) fn put(buffer: &mut [u8], offset: usize, bytes: &[u8]) {
+    if let Some(target) = buffer.get_mut(offset..offset.saturating_add(bytes.len())) {
+        target.copy_from_slice(bytes);
+    }
+}

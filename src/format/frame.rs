@@ -1,0 +1,133 @@
+//! The header word of a frame, and the sizes that follow from it.
+
+use crate::limits::{FRAME_ALIGN, FRAME_HEADER_BYTES, LAG_UNIT_BYTES};
+
+/// What a frame is. Zero is not a kind: a zero word was never written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Taken by a writer that has not published yet. The length is that of the whole claim.
+    Claimed = 1,
+    /// Nothing to read here. The length is that of the whole frame.
+    Padding = 2,
+    /// One record.
+    Record = 3,
+    /// The first record of a batch of several.
+    BatchFirst = 4,
+    /// A record inside a batch.
+    BatchMiddle = 5,
+    /// The last record of a batch.
+    BatchLast = 6,
+}
+
+/// A header word taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    /// Zero: no claim has been here.
+    Unwritten,
+    /// A claim of so many bytes that is not published.
+    Claimed { bytes: u64 },
+    /// Padding of so many bytes.
+    Padding { bytes: u64 },
+    /// A record with a payload; `extra` is the lag, or for later records of a batch the way back to its first.
+    Record { kind: Kind, payload_len: u64, extra: u64 },
+    /// No writer stores this.
+    Invalid,
+}
+
+/// Largest value of the 24-bit field; as a lag it means "no evidence".
+pub(crate) const EXTRA_MAX: u64 = 0xff_ffff;
+
+/// Padding of eight bytes is the word alone, without a checksum.
+pub(crate) const SHORT_PADDING_BYTES: u64 = FRAME_ALIGN;
+
+/// Bytes from the beginning of a frame of `payload_len` bytes to the next one.
+#[inline]
+pub(crate) const fn frame_bytes(payload_len: u64) -> u64 {
+    payload_len.saturating_add(FRAME_HEADER_BYTES).saturating_add(7) & !7
+}
+
+/// The header word, as the number that is stored little-endian: length in bits 0 to 31, kind in 32 to
+/// 39, lag or way back in 40 to 63.
+#[inline]
+#[allow(clippy::as_conversions, reason = "a repr(u8) discriminant")]
+pub(crate) const fn word(kind: Kind, length: u64, extra: u64) -> u64 {
+    (length & 0xffff_ffff) | ((kind as u64) << 32) | ((extra & EXTRA_MAX) << 40)
+}
+
+/// Takes a word apart.
+#[inline]
+pub(crate) const fn parse(word: u64) -> Parsed {
+    let length = word & 0xffff_ffff;
+    let extra = word >> 40;
+    let kind = match (word >> 32) & 0xff {
+        0 if word == 0 => return Parsed::Unwritten,
+        1 if extra == 0 && length & 7 == 0 && length != 0 => return Parsed::Claimed { bytes: length },
+        2 if extra == 0 && length & 7 == 0 && length != 0 => return Parsed::Padding { bytes: length },
+        3 => Kind::Record,
+        4 => Kind::BatchFirst,
+        5 => Kind::BatchMiddle,
+        6 => Kind::BatchLast,
+        _ => return Parsed::Invalid,
+    };
+    Parsed::Record { kind, payload_len: length, extra }
+}
+
+/// The lag to store in a frame at `lsn` when everything below `durable` was durable.
+#[inline]
+pub(crate) const fn lag(lsn: u64, durable: u64) -> u64 {
+    let pages = lsn.saturating_sub(durable).div_ceil(LAG_UNIT_BYTES);
+    if pages < EXTRA_MAX { pages } else { EXTRA_MAX }
+}
+
+/// What a valid frame at `lsn` with this lag proves: everything below the result was durable.
+pub(crate) const fn proven_durable(lsn: u64, lag: u64) -> u64 {
+    if lag == EXTRA_MAX { 0 } else { lsn.saturating_sub(lag.saturating_mul(LAG_UNIT_BYTES)) }
+}
+
+/// The way back from a later record of a batch to the batch's first, in units of eight bytes.
+#[inline]
+pub(crate) const fn way_back(bytes: u64) -> u64 {
+    bytes >> 3
+}
+
+/// The bytes that a way back stands for.
+pub(crate) const fn way_back_bytes(extra: u64) -> u64 {
+    extra << 3
+}
+
+const _: () = assert!(frame_bytes(0) == FRAME_HEADER_BYTES);
+const _: () = assert!(frame_bytes(1) == FRAME_HEADER_BYTES.saturating_add(FRAME_ALIGN));
+// A batch lies within one claim, and the way back must span the largest one.
+const _: () = assert!(way_back(crate::limits::CLAIM_BYTES_MAX.saturating_sub(FRAME_HEADER_BYTES)) <= EXTRA_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_round_trip() {
+        for kind in [Kind::Record, Kind::BatchFirst, Kind::BatchMiddle, Kind::BatchLast] {
+            let parsed = parse(word(kind, 77, 5));
+            assert_eq!(parsed, Parsed::Record { kind, payload_len: 77, extra: 5 });
+        }
+        assert_eq!(parse(word(Kind::Claimed, 64, 0)), Parsed::Claimed { bytes: 64 });
+        assert_eq!(parse(word(Kind::Padding, 8, 0)), Parsed::Padding { bytes: 8 });
+        assert_eq!(parse(0), Parsed::Unwritten);
+        assert_eq!(parse(7), Parsed::Invalid, "a length without a kind");
+        assert_eq!(parse(word(Kind::Padding, 12, 0)), Parsed::Invalid, "unaligned padding");
+        assert_eq!(parse(word(Kind::Padding, 0, 0)), Parsed::Invalid, "padding that would never advance");
+    }
+
+    #[test]
+    fn a_lag_never_proves_too_much() {
+        for durable in [0, 1, 4095, 4096, 4097, 1 << 20] {
+            for distance in [0, 1, 4095, 4096, 4097, 1 << 30, 1 << 40] {
+                let lsn = durable + distance;
+                let proven = proven_durable(lsn, lag(lsn, durable));
+                assert!(proven <= durable, "lsn {lsn} durable {durable} proves {proven}");
+                assert!(distance > 1 << 35 || durable - proven < LAG_UNIT_BYTES || proven == 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Bytes on disk: what `docs/FORMAT.md` describes. Everything here is pure and takes untrusted bytes.
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+pub(crate) mod bytes;
+pub(crate) mod checksum;
+pub(crate) mod frame;
+pub(crate) mod header;
+pub(crate) mod meta;
+pub(crate) mod name;

@@ -1,0 +1,70 @@
+//! File names in the log's directory.
+
+/// What the log is and where it begins.
+pub(crate) const META: &str = "log.meta";
+/// Locked by the writing process; says which one.
+pub(crate) const LOCK: &str = "log.lock";
+/// The end of a name that is not in force yet; such files are removed at open.
+pub(crate) const TEMPORARY: &str = ".tmp";
+
+/// What a name in the directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// A segment, by its base LSN.
+    Segment(u64),
+    /// An allocated, zeroed file without a place in the log yet.
+    Spare(u64),
+    /// Left over from an interrupted operation.
+    Temporary,
+    /// `log.meta` or `log.lock`.
+    Own,
+    /// Not ours: left alone.
+    Foreign,
+}
+
+/// Name of the segment that begins at `base`: decimal, so that an LSN leads to its file by eye.
+pub(crate) fn segment(base: u64) -> String {
+    format!("{base:020}.seg")
+}
+
+/// Name of the spare file with this running number.
+pub(crate) fn spare(number: u64) -> String {
+    format!("{number:020}.spare")
+}
+
+/// What `name` stands for.
+pub(crate) fn parse(name: &str) -> Name {
+    let number = |digits: &str| {
+        (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| digits.parse().ok())
+            .flatten()
+    };
+    if name == META || name == LOCK {
+        return Name::Own;
+    }
+    if let Some(stem) = name.strip_suffix(TEMPORARY) {
+        return if stem == META || parse(stem) != Name::Foreign { Name::Temporary } else { Name::Foreign };
+    }
+    if let Some(base) = name.strip_suffix(".seg").and_then(number) {
+        return Name::Segment(base);
+    }
+    name.strip_suffix(".spare").and_then(number).map_or(Name::Foreign, Name::Spare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_foreign_files_stay_foreign() {
+        assert_eq!(parse(&segment(67108864)), Name::Segment(67108864));
+        assert_eq!(parse(&spare(3)), Name::Spare(3));
+        assert_eq!(parse(&format!("{}.tmp", segment(0))), Name::Temporary);
+        assert_eq!(parse("log.meta.tmp"), Name::Temporary);
+        assert_eq!(parse("log.lock"), Name::Own);
+        for foreign in ["notes.tmp", "1.seg", "+0000000000000000001.seg", ".seg", "", "99999999999999999999.seg"]
+        {
+            assert_eq!(parse(foreign), Name::Foreign, "{foreign}");
+        }
+    }
+}

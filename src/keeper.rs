@@ -1,0 +1,197 @@
+//! Keeping the log supplied: segments are prepared ahead, marked when they are full, and recycled when they
+//! were retired.
+
+use std::time::Duration;
+
+use crate::chain::{Chain, Demand};
+use crate::error::Result;
+use crate::format::header::{Identity, Session, TailMark};
+use crate::limits::SEGMENTS_AHEAD;
+use crate::primitive::{Arc, Mutex, lock};
+use crate::segment::Segment;
+use crate::stats::Counters;
+use crate::storage::{Directory, Preparation, Spare};
+
+/// The keeper looks this often while the log grows, and backs off to the other while it does not.
+const PERIOD_BUSY: Duration = Duration::from_millis(1);
+const PERIOD_IDLE: Duration = Duration::from_millis(100);
+
+/// Prepares, marks and recycles segments.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) directory: Arc<Directory>,
+    /// How the segments of this opening are headed; the start is set for each.
+    pub(crate) session: Session,
+    pub(crate) log_id: [u8; 16],
+    pub(crate) how: Preparation,
+    pub(crate) spares_max: usize,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stock: Mutex<Stock>,
+}
+
+/// Files to make segments of, and retired segments that somebody still holds.
+#[derive(Debug, Default)]
+pub(crate) struct Stock {
+    spares: Vec<Spare>,
+    /// The next number for a spare's name.
+    next_spare: u64,
+    /// Removed from the log and from the directory once nobody holds them.
+    held: Vec<Arc<Segment>>,
+}
+
+impl Stock {
+    pub(crate) fn new(spares: Vec<Spare>, next_spare: u64) -> Self {
+        Self { spares, next_spare, held: Vec::new() }
+    }
+}
+
+impl Keeper {
+    /// Makes the next segment ready and puts it into use.
+    pub(crate) fn prepare_next(&self) -> Result<()> {
+        let number = self.chain.next_segment();
+        let identity =
+            Identity { log_id: self.log_id, number, segment_bytes: self.chain.geometry.segment_bytes() };
+        let session = Session { start: identity.base(), ..self.session };
+        let spare = lock(&self.stock).spares.pop();
+        let recycled = spare.is_some();
+        let body = self.directory.prepare(&identity, &session, self.how, spare)?;
+        self.counters.prepared.add(1);
+        self.counters.recycled.add(u64::from(recycled));
+        self.chain.install(Arc::new(Segment::mapped(identity, body, Some(Arc::clone(&self.directory)))));
+        Ok(())
+    }
+
+    /// Runs until the supply is stopped.
+    pub(crate) fn run(&self) {
+        let mut marks = Marks::new(self.chain.published().position(), self.chain.geometry.segment_bytes());
+        let mut period = PERIOD_BUSY;
+        let mut seen = 0;
+        loop {
+            let claimed = self.chain.claimed();
+            period = if claimed == seen { (period * 2).min(PERIOD_IDLE) } else { PERIOD_BUSY };
+            seen = claimed;
+            match self.chain.supply().wait_demand(period) {
+                Demand::Stop => return,
+                demand => self.look_after(&mut marks, demand == Demand::Waiting),
+            }
+        }
+    }
+
+    fn look_after(&self, marks: &mut Marks, waiting: bool) {
+        // The published watermark frees slots; it is walked only when a segment's end was passed.
+        let claimed = self.chain.claimed();
+        if claimed >= marks.complete_end + self.chain.geometry.segment_bytes() || !self.chain.has_slot() {
+            // A damaged word is for the next sync or reader to report; nothing is freed meanwhile.
+            let _ = self.chain.advance_published();
+        }
+        self.mark(marks);
+        self.release_held();
+        let mut first = true;
+        while !self.chain.is_closed() && self.chain.has_slot() && (self.wants_segment() || (first && waiting))
+        {
+            first = false;
+            let attempt = self.chain.supply().begin_attempt();
+            if let Err(error) = self.prepare_next() {
+                self.counters.prepare_failures.add(1);
+                self.chain.supply().attempt_failed(attempt, error);
+                return;
+            }
+        }
+    }
+
+    fn wants_segment(&self) -> bool {
+        let number = self.chain.geometry.number(self.chain.claimed());
+        self.chain.next_segment() <= number + SEGMENTS_AHEAD
+    }
+
+    /// Marks the segments that are full, and those that are durable to their end.
+    pub(crate) fn mark(&self, marks: &mut Marks) {
+        let boot = self.directory.boot().0;
+        let complete = marks.floor(self.chain.published().position());
+        let durable = marks.floor(self.chain.durability.durable());
+        if complete == marks.complete_end && durable == marks.durable_end {
+            return;
+        }
+        for segment in self.chain.catalog.view().iter() {
+            let end = segment.end();
+            let sealed_now = end > marks.complete_end && end <= complete;
+            let durable_now = end > marks.durable_end && end <= durable;
+            if sealed_now || durable_now {
+                segment.store_tail_mark(TailMark { end, durable: end <= durable, boot });
+                self.counters.sealed.add(u64::from(sealed_now));
+            }
+        }
+        marks.complete_end = complete;
+        marks.durable_end = durable;
+    }
+
+    /// Takes over segments that were retired: their names are gone from the log already.
+    pub(crate) fn discard(&self, segments: Vec<Arc<Segment>>) -> Result<()> {
+        self.counters.retired.add(segments.len() as u64);
+        lock(&self.stock).held.extend(segments);
+        self.chain.release_published();
+        let outcome = self.release_held();
+        self.chain.supply().poke();
+        outcome.map_or(Ok(()), Err)
+    }
+
+    /// Recycles or deletes the retired segments that nobody holds any more. Returns the first failure.
+    fn release_held(&self) -> Option<crate::error::Error> {
+        let mut stock = lock(&self.stock);
+        let mut failure = None;
+        for segment in std::mem::take(&mut stock.held) {
+            match Arc::try_unwrap(segment) {
+                Ok(segment) => {
+                    let room = stock.spares.len() < self.spares_max;
+                    let number = stock.next_spare;
+                    stock.next_spare += 1;
+                    match self.directory.recycle(segment.base(), room.then_some(number)) {
+                        Ok(Some(spare)) => stock.spares.push(spare),
+                        Ok(None) => {}
+                        Err(error) => failure = failure.or(Some(error)),
+                    }
+                }
+                Err(held) => stock.held.push(held),
+            }
+        }
+        failure
+    }
+
+    /// At the end: sets the prepared but unused segments aside, and removes what cannot be used again.
+    pub(crate) fn put_away(&self, unused: Vec<Arc<Segment>>) -> Result<()> {
+        let mut stock = lock(&self.stock);
+        for spare in std::mem::take(&mut stock.spares) {
+            spare.discard()?;
+        }
+        // The newest first, so that no gap is left should this be cut short.
+        for segment in unused.into_iter().rev() {
+            let number = stock.next_spare;
+            stock.next_spare += 1;
+            self.directory.unprepare(segment.base(), number)?;
+        }
+        for segment in std::mem::take(&mut stock.held) {
+            self.directory.recycle(segment.base(), None)?;
+        }
+        Ok(())
+    }
+}
+
+/// How far the marks in the segments' headers reach.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    segment_bytes: u64,
+    complete_end: u64,
+    durable_end: u64,
+}
+
+impl Marks {
+    pub(crate) fn new(tail: u64, segment_bytes: u64) -> Self {
+        let floor = tail & !(segment_bytes - 1);
+        Self { segment_bytes, complete_end: floor, durable_end: floor }
+    }
+
+    fn floor(&self, position: u64) -> u64 {
+        position & !(self.segment_bytes - 1)
+    }
+}

@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// The modules that may say `unsafe` (each begins with `#![allow(unsafe_code)]`, and the architecture test holds
+// the list): region::mapped (and its stand-in for the model checker), segment::claim, segment::scan, chain::ring.
+
+mod append;
+mod chain;
+mod error;
+mod format;
+mod keeper;
+mod limits;
+mod log;
+mod log_reader;
+mod lsn;
+mod options;
+mod policy;
+mod primitive;
+mod record;
+mod recovery;
+mod reentry;
+#[allow(unsafe_code, reason = "raw access to mapped memory lives here; see the proofs in the module")]
+mod region;
+mod segment;
+mod snapshot;
+mod stats;
+mod storage;
+mod syncer;
+mod tail;
+
+pub use crate::append::BatchLsns;
+pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::log::{Log, Watermarks};
+pub use crate::log_reader::LogReader;
+pub use crate::lsn::Lsn;
+pub use crate::options::Options;
+pub use crate::policy::{Checksum, SyncPolicy};
+pub use crate::record::{PinnedRecord, Record};
+pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
+pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
+pub use crate::stats::Stats;
+pub use crate::tail::Tail;
+
+/// What the model checker in `loom-tests` drives: the production protocol itself.
+#[cfg(tidelog_loom)]
+#[allow(missing_docs)]
+pub mod model;

@@ -1,0 +1,46 @@
+//! Every bound of the format and of the running log, in one place. Sizes are in bytes.
+
+/// Size of the page that begins every segment file.
+pub(crate) const HEADER_BYTES: u64 = 4096;
+
+/// The unit in which a frame tells how far durability lagged behind it.
+pub(crate) const LAG_UNIT_BYTES: u64 = 4096;
+
+/// Frames begin and end at multiples of this.
+pub(crate) const FRAME_ALIGN: u64 = 8;
+
+/// Header of a frame: one word and one checksum.
+pub(crate) const FRAME_HEADER_BYTES: u64 = 16;
+
+/// Smallest segment that can be asked for.
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
+/// Largest segment that can be asked for.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// Size of a segment unless another is asked for.
+pub(crate) const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+
+/// A claim takes at most this fraction of a segment, so that a roll wastes little.
+pub(crate) const CLAIM_FRACTION: u64 = 4;
+
+/// No claim is larger, so that the way back inside a batch fits its field.
+pub(crate) const CLAIM_BYTES_MAX: u64 = 128 << 20;
+
+/// The largest claim in segments of this size.
+pub(crate) const fn claim_max(segment_bytes: u64) -> u64 {
+    let fraction = segment_bytes / CLAIM_FRACTION;
+    if fraction < CLAIM_BYTES_MAX { fraction } else { CLAIM_BYTES_MAX }
+}
+
+/// Slots of the ring: how many segments may be between the oldest unpublished claim and the newest prepared one.
+pub(crate) const RING_SLOTS: u64 = 8;
+
+/// Segments kept ready beyond the one that is being written.
+pub(crate) const SEGMENTS_AHEAD: u64 = 2;
+
+/// Positions stay below this, so that the closed bit and every sum of a position and a size stay apart.
+pub(crate) const POSITION_MAX: u64 = 1 << 62;
+
+/// Openings that one segment's header can record; the next opening begins a new segment.
+pub(crate) const SESSIONS_MAX: usize = 31;

@@ -1,0 +1,491 @@
+//! The handle: composes the parts, decides nothing.
+
+use core::fmt;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use crate::append::{self, Appended, BatchLsns};
+use crate::chain::{Chain, Geometry, read_live};
+use crate::error::{Error, Result};
+use crate::format::header::TailMark;
+use crate::format::meta::Meta;
+use crate::keeper::{Keeper, Marks, Stock};
+use crate::limits::HEADER_BYTES;
+use crate::lsn::Lsn;
+use crate::options::Options;
+use crate::policy::SyncPolicy;
+use crate::primitive::{Arc, Mutex, lock};
+use crate::record::PinnedRecord;
+use crate::recovery::{RecoveryReport, recover};
+use crate::reentry::{is_inside_claim, refuse_inside_claim};
+use crate::segment::Verifier;
+use crate::snapshot::Snapshot;
+use crate::stats::{Counters, Stats};
+use crate::storage::{Directory, Preparation};
+use crate::syncer::{Syncer, Ticker, run_periodic};
+use crate::tail::Tail;
+
+/// The faults of this much are taken ahead when a segment is made ready, where every sync leaves new ones anyway.
+const POPULATE_DURABLE_BYTES: usize = 256 << 10;
+
+/// An append-only log in a directory.
+///
+/// All methods take `&self` and may be called from any number of threads; appending takes no lock. Clones are
+/// the same log. It is closed by [`close`](Self::close), or as well as possible when the last clone is dropped.
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let log = tidelog::Log::open(dir.path().join("log"))?;
+/// let lsn = log.append(b"hello")?; // durable when this returns, by the default policy
+/// assert_eq!(log.read(lsn)?.payload(), b"hello");
+///
+/// for record in &log.snapshot() {
+///     let record = record?;
+///     println!("{} {:?}", record.lsn(), record.payload());
+/// }
+/// log.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Log {
+    inner: std::sync::Arc<Inner>,
+}
+
+/// How far a log is: `start <= durable <= published <= claimed`, except that `start` passes `durable` when
+/// records are retired that were never synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Watermarks {
+    /// The first LSN that is left.
+    pub start: Lsn,
+    /// Everything below is on stable storage.
+    pub durable: Lsn,
+    /// Everything below can be read.
+    pub published: Lsn,
+    /// Everything below is taken; where the next record goes.
+    pub claimed: Lsn,
+}
+
+struct Inner {
+    chain: Arc<Chain>,
+    syncer: Arc<Syncer>,
+    keeper: Arc<Keeper>,
+    directory: Arc<Directory>,
+    ticker: Arc<Ticker>,
+    policy: SyncPolicy,
+    counters: Arc<Counters>,
+    report: RecoveryReport,
+    /// What `log.meta` says; changed by one retirement at a time.
+    meta: Mutex<Meta>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The outcome of closing, for everybody who closes.
+    closed: Mutex<Option<Result<()>>>,
+}
+
+impl Options {
+    /// Opens the log in `directory`, or creates it.
+    ///
+    /// # Errors
+    /// * [`Locked`](crate::ErrorKind::Locked): somebody else writes it; the message has the pid.
+    /// * [`Corrupt`](crate::ErrorKind::Corrupt): bytes that were durable are damaged. Nothing was changed.
+    /// * [`InvalidOption`](crate::ErrorKind::InvalidOption): an option out of range, or another segment size
+    ///   than the log's.
+    /// * [`StorageFull`](crate::ErrorKind::StorageFull), [`Io`](crate::ErrorKind::Io),
+    ///   [`Unsupported`](crate::ErrorKind::Unsupported).
+    pub fn open(&self, directory: impl AsRef<Path>) -> Result<Log> {
+        self.validate()?;
+        Inner::open(self, directory.as_ref()).map(|inner| Log { inner: std::sync::Arc::new(inner) })
+    }
+}
+
+impl Log {
+    /// Opens the log in `directory`, or creates it, with the default [`Options`].
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(directory)
+    }
+
+    /// Appends a record and returns its LSN: when it is published under `None` and `Periodic`, when it is
+    /// durable under `Immediate` and `Grouped`.
+    ///
+    /// # Errors
+    /// * [`TooLarge`](crate::ErrorKind::TooLarge): over [`record_bytes_max`](Self::record_bytes_max).
+    /// * [`StorageFull`](crate::ErrorKind::StorageFull): no room for the next segment. Try again when there is.
+    /// * [`Closed`](crate::ErrorKind::Closed), [`Poisoned`](crate::ErrorKind::Poisoned). After a failed sync the
+    ///   record may or may not be found when the log is opened again.
+    /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): called inside a closure of
+    ///   [`append_with`](Self::append_with) where it would wait.
+    #[inline]
+    pub fn append(&self, payload: &[u8]) -> Result<Lsn> {
+        self.inner.refuse_to_wait_inside_claim()?;
+        let appended = append::append(&self.inner.chain, payload)?;
+        self.inner.acknowledge(appended)
+    }
+
+    /// Appends a record of `len` bytes that `fill` writes in place, without a copy. The buffer begins zeroed, at
+    /// an address divisible by 8.
+    ///
+    /// Others' records become durable, and visible to snapshots, only up to here while `fill` runs: keep it
+    /// short. If it panics, the place becomes padding, the log goes on, and so does the panic.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// let lsn = log.append_with(8, |buffer| buffer.copy_from_slice(&42_u64.to_le_bytes()))?;
+    /// assert_eq!(log.read(lsn)?.payload(), 42_u64.to_le_bytes());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn append_with(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
+        let appended = append::append_with(&self.inner.chain, len, fill)?;
+        self.inner.acknowledge(appended)
+    }
+
+    /// Appends several records as one: readers see all or none of them, and so does recovery. Returns their
+    /// LSNs; of an empty batch there are none.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); together they may take as much as the largest record.
+    pub fn append_batch<'a, T: AsRef<[u8]>>(&self, records: &'a [T]) -> Result<BatchLsns<'a, T>> {
+        self.inner.refuse_to_wait_inside_claim()?;
+        let Some(appended) = append::append_batch(&self.inner.chain, records)? else {
+            return Ok(BatchLsns::new(0, &[]));
+        };
+        let first = self.inner.acknowledge(appended)?;
+        Ok(BatchLsns::new(first.get(), records))
+    }
+
+    /// Appends a record and returns when it is published, under every policy. Nothing is synced for it until
+    /// somebody waits: see [`wait_durable`](Self::wait_durable) and [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    #[inline]
+    pub fn append_nowait(&self, payload: &[u8]) -> Result<Lsn> {
+        append::append(&self.inner.chain, payload).map(|appended| Lsn::new(appended.lsn))
+    }
+
+    /// Waits until the record at `lsn` and everything before it is durable: by joining the policy's next sync.
+    /// Under `Periodic` that is the next one that is due; under `None` it carries one out.
+    ///
+    /// # Errors
+    /// * [`NotWritten`](crate::ErrorKind::NotWritten): nothing was appended there yet.
+    /// * [`Poisoned`](crate::ErrorKind::Poisoned): a sync failed before this was durable.
+    /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): inside a closure of `append_with`.
+    pub fn wait_durable(&self, lsn: Lsn) -> Result<()> {
+        let inner = &*self.inner;
+        let end = inner.chain.written_end();
+        if lsn.get() >= end {
+            return Err(Error::not_written(lsn, Lsn::new(end)));
+        }
+        let position = lsn.get() + 1;
+        if inner.chain.durability.durable() >= position {
+            return Ok(());
+        }
+        refuse_inside_claim()?;
+        match inner.policy {
+            SyncPolicy::Periodic { .. } if !inner.chain.is_closed() => {
+                inner.chain.durability.wait_for_others(position)
+            }
+            _ => inner.syncer.make_durable(position),
+        }
+    }
+
+    /// Makes everything durable that was appended before this call.
+    ///
+    /// # Errors
+    /// [`Poisoned`](crate::ErrorKind::Poisoned) when a sync failed, this one or an earlier one;
+    /// [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock) inside a closure of `append_with`.
+    pub fn sync(&self) -> Result<()> {
+        refuse_inside_claim()?;
+        self.inner.sync_all()
+    }
+
+    /// The log as it is now: every record whose append has returned. Zero-copy; it pins its segments.
+    ///
+    /// It waits for appends that are under way, which takes as long as a copy, or as their closures of
+    /// `append_with`. (Inside such a closure it does not wait, and ends at the first record that is not there.)
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let chain = &self.inner.chain;
+        let seen = if is_inside_claim() {
+            chain.advance_published()
+        } else {
+            chain.wait_published(chain.written_end())
+        };
+        // A damaged header word is reported by whoever reads or syncs that far; up to there all is well.
+        let end = seen.unwrap_or_else(|_| chain.published());
+        Snapshot::new(chain.catalog.view(), end)
+    }
+
+    /// The record at `lsn`, in constant time. It keeps its segment mapped as long as it is held.
+    ///
+    /// # Errors
+    /// [`Retired`](crate::ErrorKind::Retired), [`NotWritten`](crate::ErrorKind::NotWritten),
+    /// [`NotARecord`](crate::ErrorKind::NotARecord) when no record begins there, and
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it does not verify.
+    pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
+        read_live(&self.inner.chain, lsn.get())
+    }
+
+    /// Follows the log from `from` on: an LSN that was appended, or a watermark.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn tail(&self, from: Lsn) -> Result<Tail> {
+        Tail::new(Arc::clone(&self.inner.chain), from)
+    }
+
+    /// Drops the records before `lsn`, as far as they fill whole segments. What snapshots and records still
+    /// hold stays readable for them. Returns the first LSN that is left. The segment with the newest record is
+    /// never dropped.
+    ///
+    /// When it returns, the new start is durable, and the room is free unless somebody still reads there.
+    ///
+    /// # Errors
+    /// [`NotWritten`](crate::ErrorKind::NotWritten) for an LSN beyond the log's end;
+    /// [`Io`](crate::ErrorKind::Io).
+    pub fn retire_before(&self, lsn: Lsn) -> Result<Lsn> {
+        self.inner.retire_before(lsn.get())
+    }
+
+    /// How far the log is.
+    #[must_use]
+    pub fn watermarks(&self) -> Watermarks {
+        let chain = &self.inner.chain;
+        let durable = chain.durability.durable();
+        let published = chain.advance_published().unwrap_or_else(|_| chain.published()).position();
+        Watermarks {
+            start: Lsn::new(chain.catalog.start()),
+            durable: Lsn::new(durable),
+            published: Lsn::new(published),
+            claimed: Lsn::new(chain.claimed()),
+        }
+    }
+
+    /// What opening the log found.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.inner.report
+    }
+
+    /// What the log has done since.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.snapshot(self.inner.chain.records_published())
+    }
+
+    /// The policy it was opened with.
+    #[must_use]
+    pub fn sync_policy(&self) -> SyncPolicy {
+        self.inner.policy
+    }
+
+    /// The largest payload of a record, in bytes.
+    #[must_use]
+    pub fn record_bytes_max(&self) -> usize {
+        append::record_bytes_max(self.inner.chain.geometry.claim_max) as usize
+    }
+
+    /// The size of a segment, in bytes.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u64 {
+        self.inner.chain.geometry.segment_bytes()
+    }
+
+    /// Where the log lies.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.inner.directory.path()
+    }
+
+    /// Closes the log for all its clones: no more appends, everything that returned is made durable, and the
+    /// directory is free for the next writer. Snapshots, records and tails stay usable.
+    ///
+    /// # Errors
+    /// What kept it from being made durable. Closing again gives the same outcome.
+    pub fn close(&self) -> Result<()> {
+        refuse_inside_claim()?;
+        self.inner.close()
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("directory", &self.directory())
+            .field("watermarks", &self.watermarks())
+            .field("sync_policy", &self.inner.policy)
+            .finish()
+    }
+}
+
+impl Inner {
+    fn open(options: &Options, path: &Path) -> Result<Self> {
+        let directory = Arc::new(Directory::lock_for_writing(path)?);
+        let recovered = recover(&directory, options)?;
+        let (meta, session) = (recovered.meta, recovered.session);
+        let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
+        let geometry = Geometry::new(meta.segment_bytes);
+        let chain = Arc::new(Chain::new(geometry, verifier, recovered.segments, recovered.tail));
+        let policy = options.sync_policy;
+        let counters = Arc::new(Counters::default());
+        let populate_bytes = if policy.acknowledges_durable() {
+            HEADER_BYTES as usize + POPULATE_DURABLE_BYTES
+        } else {
+            usize::MAX
+        };
+        let keeper = Arc::new(Keeper {
+            chain: Arc::clone(&chain),
+            directory: Arc::clone(&directory),
+            session,
+            log_id: meta.log_id,
+            how: Preparation { zero_fill_bytes: options.zero_fill(), populate_bytes },
+            spares_max: options.spares_max(),
+            counters: Arc::clone(&counters),
+            stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
+        });
+        if let Some(active) = recovered.active {
+            chain.install(active);
+        }
+        if recovered.created {
+            // The metadata comes last: without it, an interrupted creation begins anew.
+            keeper.prepare_next()?;
+            directory.write_meta(&meta)?;
+        }
+        let syncer =
+            Arc::new(Syncer::new(Arc::clone(&chain), Arc::clone(&directory), policy, Arc::clone(&counters)));
+        let inner = Self {
+            chain,
+            syncer,
+            keeper,
+            directory,
+            ticker: Arc::new(Ticker::new()),
+            policy,
+            counters,
+            report: recovered.report,
+            meta: Mutex::new(meta),
+            threads: Mutex::new(Vec::new()),
+            closed: Mutex::new(None),
+        };
+        inner.start_threads()?;
+        Ok(inner)
+    }
+
+    fn start_threads(&self) -> Result<()> {
+        let keeper = Arc::clone(&self.keeper);
+        self.start_thread("tidelog-keeper", move || keeper.run())?;
+        if matches!(self.policy, SyncPolicy::Periodic { .. }) {
+            let (syncer, ticker) = (Arc::clone(&self.syncer), Arc::clone(&self.ticker));
+            self.start_thread("tidelog-syncer", move || run_periodic(&syncer, &ticker))?;
+        }
+        Ok(())
+    }
+
+    fn start_thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        let thread =
+            thread.map_err(|error| Error::io("cannot start a thread", self.directory.path(), error))?;
+        lock(&self.threads).push(thread);
+        Ok(())
+    }
+
+    /// Under the policies that wait, an append inside a closure of `append_with` would wait for itself.
+    #[inline]
+    fn refuse_to_wait_inside_claim(&self) -> Result<()> {
+        if self.policy.acknowledges_durable() { refuse_inside_claim() } else { Ok(()) }
+    }
+
+    /// Waits where the policy does.
+    #[inline]
+    fn acknowledge(&self, appended: Appended) -> Result<Lsn> {
+        if self.policy.acknowledges_durable() {
+            self.syncer.make_durable(appended.end)?;
+        }
+        Ok(Lsn::new(appended.lsn))
+    }
+
+    fn sync_all(&self) -> Result<()> {
+        self.syncer.sync_to(self.chain.written_end(), std::time::Duration::ZERO)
+    }
+
+    fn retire_before(&self, lsn: u64) -> Result<Lsn> {
+        let mut meta = lock(&self.meta);
+        if lsn > self.chain.claimed() {
+            return Err(Error::not_written(Lsn::new(lsn), Lsn::new(self.chain.claimed())));
+        }
+        let geometry = self.chain.geometry;
+        // The newest record's segment stays, so that there is always one to find the end of the log in.
+        let newest = self.chain.advance_published()?.position().saturating_sub(1);
+        let number = geometry.number(lsn).min(geometry.number(newest));
+        let start = number * geometry.segment_bytes();
+        if start > meta.start {
+            if lock(&self.closed).is_some() {
+                return Err(Error::closed());
+            }
+            let next = Meta { start, ..*meta };
+            // First the new start, durably; from then on the files below it are nothing.
+            self.directory.write_meta(&next)?;
+            *meta = next;
+            self.keeper.discard(self.chain.catalog.take_before(number))?;
+        }
+        Ok(Lsn::new(meta.start))
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut closed = lock(&self.closed);
+        if let Some(outcome) = &*closed {
+            return outcome.clone();
+        }
+        self.chain.close_cursor();
+        self.ticker.stop();
+        self.chain.supply().stop();
+        for thread in lock(&self.threads).drain(..) {
+            // A thread that panicked has told so by itself; what matters follows.
+            let _ = thread.join();
+        }
+        let outcome = self.finish();
+        let released = self.directory.release();
+        let outcome = outcome.and(released);
+        *closed = Some(outcome.clone());
+        outcome
+    }
+
+    /// Makes everything durable, and leaves the mark that lets the next opening trust it without a look.
+    fn finish(&self) -> Result<()> {
+        let end = self.chain.written_end();
+        self.chain.wait_published(end)?;
+        self.syncer.sync_to(end, std::time::Duration::ZERO)?;
+        if let Some(error) = self.chain.durability.poison() {
+            return Err(error);
+        }
+        let geometry = self.chain.geometry;
+        self.keeper.mark(&mut Marks::new(self.report.end.get(), geometry.segment_bytes()));
+        self.chain.release_published();
+        self.keeper.put_away(self.chain.catalog.take_from(geometry.number(end) + 1))?;
+        self.directory.sync()?;
+        // In the segment that the log ends in; at its very end that may be the one before.
+        let last = self.chain.catalog.find_at(end).or_else(|| self.chain.catalog.find_at(end.checked_sub(1)?));
+        if let Some((segment, body)) = last.as_deref().and_then(|last| Some((last, last.mapped_body()?)))
+            && body.region.is_writable()
+        {
+            segment.store_tail_mark(TailMark { end, durable: true, boot: self.directory.boot().0 });
+            let flushed = body.region.flush(0..HEADER_BYTES as usize);
+            flushed.map_err(|error| {
+                Error::io("cannot mark the log closed", &self.directory.segment_path(segment.base()), error)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Nobody is left to be told; `close` is for those who want to know.
+        let _ = self.close();
+    }
+}

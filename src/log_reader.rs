@@ -1,0 +1,96 @@
+//! Reading a log that another process may be writing.
+
+use core::fmt;
+use std::path::Path;
+
+use crate::chain::{Watch, next_boundary, read_published};
+use crate::error::{Error, Result};
+use crate::lsn::Lsn;
+use crate::primitive::Arc;
+use crate::record::PinnedRecord;
+use crate::snapshot::Snapshot;
+use crate::storage::Directory;
+use crate::tail::Tail;
+
+/// Reads a log without its lock, in any process, while its writer goes on. It never blocks the writer, and
+/// the writer never recycles a file that a reader has mapped.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+/// let reader = tidelog::LogReader::open(dir.path())?;
+/// let lsn = log.append(b"seen")?;
+/// assert_eq!(reader.read(lsn)?.payload(), b"seen");
+/// assert_eq!(reader.snapshot()?.iter().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct LogReader {
+    directory: Arc<Directory>,
+    watch: Arc<Watch>,
+}
+
+impl LogReader {
+    /// Looks at the log in `directory`; creates and changes nothing.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) where there is no log; [`Corrupt`](crate::ErrorKind::Corrupt),
+    /// [`Unsupported`](crate::ErrorKind::Unsupported), [`Io`](crate::ErrorKind::Io).
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
+        let directory = Arc::new(Directory::look(directory.as_ref())?);
+        let watch = Arc::new(Watch::new(Arc::clone(&directory))?);
+        Ok(Self { directory, watch })
+    }
+
+    /// The log as it is now, up to the first record that is not published.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io), [`Corrupt`](crate::ErrorKind::Corrupt).
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let (segments, end) = self.watch.look()?;
+        Ok(Snapshot::new(segments, end))
+    }
+
+    /// The record at `lsn`.
+    ///
+    /// # Errors
+    /// As [`Log::read`](crate::Log::read).
+    pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
+        let (_, end) = self.watch.look()?;
+        if lsn.get() >= end.position() {
+            return self.watch.read_beyond(lsn.get(), end.position());
+        }
+        read_published(&self.watch.catalog, lsn.get())
+    }
+
+    /// Follows the log from `from` on. The writer may be restarted meanwhile. A wait ends with a record or its
+    /// timeout: that a writer has closed cannot be seen from here.
+    ///
+    /// # Errors
+    /// As [`Log::tail`](crate::Log::tail).
+    pub fn tail(&self, from: Lsn) -> Result<Tail> {
+        let (segments, end) = self.watch.look()?;
+        let start = self.watch.catalog.start();
+        if from.get() < start {
+            return Err(Error::retired(from, Lsn::new(start)));
+        }
+        if from.get() > end.position() {
+            self.watch.read_beyond(from.get(), end.position())?;
+        } else if from.get() < end.position() && next_boundary(&segments, from.get())? != from.get() {
+            return Err(Error::not_a_record(from));
+        }
+        Ok(Tail::watch(Arc::clone(&self.watch), from))
+    }
+
+    /// Where the log lies.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogReader").field("directory", &self.directory()).finish()
+    }
+}

@@ -1,0 +1,132 @@
+//! How a log is opened.
+
+use crate::error::{Error, Result};
+use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::policy::{Checksum, SyncPolicy};
+
+/// Options to open a [`Log`](crate::Log) with; [`open`](Self::open) does it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidelog::{Checksum, Options, SyncPolicy};
+///
+/// let dir = tempfile::tempdir()?;
+/// let log = Options::new()
+///     .segment_bytes(1 << 20)
+///     .checksum(Checksum::Crc64)
+///     .sync_policy(SyncPolicy::periodic(Duration::from_millis(50)))
+///     .open(dir.path())?;
+/// log.append(b"hello")?;
+/// log.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub(crate) segment_bytes: Option<u64>,
+    pub(crate) checksum: Checksum,
+    pub(crate) sync_policy: SyncPolicy,
+    pub(crate) zero_fill_bytes: Option<usize>,
+    pub(crate) recycle_max: Option<usize>,
+}
+
+/// Zero-fill in pieces of this size gives the page cache its smallest folios, so that a sync of one
+/// small record writes one page (measured: 4 KiB against 64 KiB and 1 MiB).
+const ZERO_FILL_DURABLE: usize = 4 << 10;
+
+/// Larger folios cost fewer page faults where nothing is synced record by record.
+const ZERO_FILL_RELAXED: usize = 64 << 10;
+
+/// Retired files that are kept as spares.
+const RECYCLE_DEFAULT: usize = 2;
+
+impl Options {
+    /// The defaults: 64 MiB segments, CRC-32C, greedy group commit.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Size of a segment in bytes: a power of two from 64 KiB to 1 GiB, by default 64 MiB.
+    ///
+    /// It is fixed when the log is created. Opening an existing log without this option takes the
+    /// log's own size; opening it with another size is an error. A record may take up to a quarter
+    /// of a segment. Two segments are kept prepared beyond the one in use, so a log occupies at
+    /// least three times this on disk while it is open.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = Some(bytes);
+        self
+    }
+
+    /// The checksum for the records appended from now on; earlier ones keep theirs.
+    #[must_use]
+    pub fn checksum(mut self, checksum: Checksum) -> Self {
+        self.checksum = checksum;
+        self
+    }
+
+    /// When appends return and when the log is flushed; greedy group commit by default.
+    #[must_use]
+    pub fn sync_policy(mut self, policy: SyncPolicy) -> Self {
+        self.sync_policy = policy;
+        self
+    }
+
+    /// Size of the writes that fill a fresh segment with zeros, in bytes: a power of two from 4 KiB to
+    /// 1 MiB. By default 4 KiB under `Immediate` and `Grouped`, 64 KiB under `None` and `Periodic`.
+    ///
+    /// It sets the folio size of the page cache and with it the least that a sync writes: with 1 MiB,
+    /// a sync of one small record writes 1 MiB.
+    #[must_use]
+    pub fn zero_fill_bytes(mut self, bytes: usize) -> Self {
+        self.zero_fill_bytes = Some(bytes);
+        self
+    }
+
+    /// How many retired segment files are kept as spares for reuse; 2 by default, 0 deletes them all.
+    #[must_use]
+    pub fn recycle_max(mut self, files: usize) -> Self {
+        self.recycle_max = Some(files);
+        self
+    }
+
+    pub(crate) fn zero_fill(&self) -> usize {
+        self.zero_fill_bytes.unwrap_or(if self.sync_policy.acknowledges_durable() {
+            ZERO_FILL_DURABLE
+        } else {
+            ZERO_FILL_RELAXED
+        })
+    }
+
+    pub(crate) fn spares_max(&self) -> usize {
+        self.recycle_max.unwrap_or(RECYCLE_DEFAULT)
+    }
+
+    /// The segment size for a log that is being created.
+    pub(crate) fn new_segment_bytes(&self) -> u64 {
+        self.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT)
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let bytes = self.new_segment_bytes();
+        if !bytes.is_power_of_two() || !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) {
+            return Err(Error::invalid_option(format!(
+                "segment_bytes is {bytes}; give a power of two from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
+            )));
+        }
+        let fill = self.zero_fill();
+        if !fill.is_power_of_two() || !(4 << 10..=1 << 20).contains(&fill) {
+            return Err(Error::invalid_option(format!(
+                "zero_fill_bytes is {fill}; give a power of two from 4096 to 1048576"
+            )));
+        }
+        if let SyncPolicy::Periodic { interval, bytes, records } = self.sync_policy
+            && (interval.is_zero() || bytes == Some(0) || records == Some(0))
+        {
+            return Err(Error::invalid_option(
+                "Periodic needs an interval, bytes and records above zero; use Immediate to sync every append",
+            ));
+        }
+        Ok(())
+    }
+}

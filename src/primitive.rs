@@ -1,0 +1,109 @@
+//! The atomics, locks and threads that the protocol uses: std's, or loom's under `cfg(tidelog_loom)`.
+//!
+//! Nothing else in the crate names them (clippy's `disallowed_types` holds that), so the model checker
+//! runs the production protocol and not a copy of it. They are type aliases because that lint sees
+//! through re-exports.
+#![allow(clippy::disallowed_types)]
+
+use std::sync::PoisonError;
+
+#[cfg(not(tidelog_loom))]
+mod imp {
+    pub(crate) type Arc<T> = std::sync::Arc<T>;
+    pub(crate) type AtomicU64 = std::sync::atomic::AtomicU64;
+    pub(crate) type Condvar = std::sync::Condvar;
+    pub(crate) type Mutex<T> = std::sync::Mutex<T>;
+    pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+    pub(crate) type RwLock<T> = std::sync::RwLock<T>;
+
+    /// `core::cell::UnsafeCell` with loom's interface.
+    #[derive(Debug)]
+    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
+
+        #[inline]
+        pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            f(self.0.get())
+        }
+
+        #[inline]
+        pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+}
+
+#[cfg(tidelog_loom)]
+mod imp {
+    pub(crate) type Arc<T> = loom::sync::Arc<T>;
+    pub(crate) type AtomicU64 = loom::sync::atomic::AtomicU64;
+    pub(crate) type Condvar = loom::sync::Condvar;
+    pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
+    pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+    pub(crate) type RwLock<T> = loom::sync::RwLock<T>;
+    pub(crate) type UnsafeCell<T> = loom::cell::UnsafeCell<T>;
+}
+
+pub(crate) use imp::*;
+pub(crate) use std::sync::atomic::Ordering;
+
+/// Locks, whatever happened to earlier holders: no lock of this crate is held while user code runs, and
+/// each guarded value is valid between any two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits on `condvar`, giving up `guard` meanwhile.
+pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits on `condvar` for at most `timeout`.
+pub(crate) fn wait_timeout<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    timeout: std::time::Duration,
+) -> MutexGuard<'a, T> {
+    condvar.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// Waiting for another thread's progress that nobody announces: spins, then yields, then sleeps for
+/// up to a millisecond at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    #[cfg(not(tidelog_loom))]
+    backoff: crossbeam_utils::Backoff,
+    #[cfg(not(tidelog_loom))]
+    sleep_micros: u64,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits a little, and longer each time; never longer than a millisecond.
+    #[cfg(not(tidelog_loom))]
+    pub(crate) fn pause(&mut self) {
+        if self.backoff.is_completed() {
+            self.sleep_micros = (self.sleep_micros * 2).clamp(50, 1000);
+            std::thread::sleep(std::time::Duration::from_micros(self.sleep_micros));
+        } else {
+            self.backoff.snooze();
+        }
+    }
+
+    #[cfg(tidelog_loom)]
+    pub(crate) fn pause(&mut self) {
+        loom::thread::yield_now();
+    }
+
+    /// Progress was seen: the next pause is short again.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,76 @@
+//! What reading gives: a record borrowed from the mapping, or one that pins it.
+
+use core::fmt;
+
+use crate::lsn::Lsn;
+use crate::primitive::Arc;
+use crate::segment::Segment;
+use crate::segment::scan::{Frame, Mapped};
+
+/// A record that was read: its LSN and its verified payload, borrowed from the mapping.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    lsn: Lsn,
+    payload: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn new(lsn: u64, payload: &'a [u8]) -> Self {
+        Self { lsn: Lsn::new(lsn), payload }
+    }
+
+    /// Where the record stands in the log.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// The bytes that were appended. They begin at an address divisible by 8.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("lsn", &self.lsn).field("bytes", &self.payload.len()).finish()
+    }
+}
+
+/// A record that keeps its segment mapped, so that it can be held as long as one likes.
+#[derive(Clone)]
+pub struct PinnedRecord {
+    lsn: Lsn,
+    frame: Frame,
+    segment: Arc<Segment>,
+}
+
+impl PinnedRecord {
+    /// The record of `frame`, which was found in `segment`.
+    pub(crate) fn new(lsn: u64, frame: Frame, segment: &Arc<Segment>) -> Self {
+        Self { lsn: Lsn::new(lsn), frame, segment: Arc::clone(segment) }
+    }
+
+    /// Where the record stands in the log.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// The bytes that were appended. They begin at an address divisible by 8.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        // The segment was mapped to find the record and stays mapped while it is held.
+        Mapped::new(&self.segment).map_or(&[], |mapped| mapped.payload(&self.frame))
+    }
+}
+
+impl fmt::Debug for PinnedRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedRecord")
+            .field("lsn", &self.lsn)
+            .field("bytes", &self.frame.payload_len)
+            .finish()
+    }
+}

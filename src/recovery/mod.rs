@@ -1,0 +1,319 @@
+//! Opening what an earlier writer left: lock, sync, scan, decide, repair, sync. Nothing is mapped before the
+//! decision, and nothing is written where the decision is that promised bytes are damaged.
+
+mod decide;
+mod repair;
+mod report;
+mod survey;
+mod window;
+
+use std::time::Instant;
+
+pub use self::report::{LastClose, RecoveryReport, TornTail};
+
+use self::decide::Stop;
+use self::survey::{Suspect, Survey, survey};
+use crate::error::{Error, Result};
+use crate::format::header::{Identity, Session};
+use crate::format::meta::Meta;
+use crate::lsn::Lsn;
+use crate::options::Options;
+use crate::primitive::Arc;
+use crate::segment::Segment;
+use crate::storage::{Directory, Listing, Spare, random_u64, unix_nanos};
+
+/// An opened log, ready to be put to work.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) meta: Meta,
+    /// This opening, as new segments record it.
+    pub(crate) session: Session,
+    pub(crate) tail: u64,
+    /// Everything with records, oldest first; the last is `active` where that is there.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// The segment that `tail` lies in, mapped for writing.
+    pub(crate) active: Option<Arc<Segment>>,
+    pub(crate) spares: Vec<Spare>,
+    pub(crate) next_spare: u64,
+    pub(crate) report: RecoveryReport,
+    /// There was no log: the metadata is to be written once the first segment stands.
+    pub(crate) created: bool,
+}
+
+/// Opens the log in a locked directory.
+pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<Recovered> {
+    let began = Instant::now();
+    let mut listing = directory.list()?;
+    let meta = match directory.read_meta()? {
+        Some(meta) => meta,
+        None => return create(directory, &listing, options, began),
+    };
+    if let Some(bytes) = options.segment_bytes
+        && bytes != meta.segment_bytes
+    {
+        return Err(Error::invalid_option(format!(
+            "the log in {} has segments of {} bytes, not {bytes}; open it without segment_bytes, or with that size",
+            directory.path().display(),
+            meta.segment_bytes
+        )));
+    }
+    let (known, suspects) = sort_out(directory, &listing, &meta)?;
+    let rewritten = sync_suspects(directory, &suspects)?;
+    let last = suspects.iter().flat_map(|suspect| &suspect.header.sessions).max_by_key(|session| session.number);
+    let last = *last.ok_or_else(|| missing(directory, meta.start))?;
+    let same_boot = last.boot == directory.boot().0;
+
+    let marked = suspects.iter().filter_map(|suspect| suspect.header.tail_mark);
+    let marked = marked.filter(|mark| mark.durable).map(|mark| mark.end).max().unwrap_or(known.end);
+    let hinted = suspects.iter().filter_map(|suspect| suspect.header.durable_hint).max().unwrap_or(0);
+    let newest = suspects.last().map_or(known.end, Suspect::base);
+    // A mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
+    // of the session table puts that in doubt.
+    let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
+    let closed = marked >= newest && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some())
+        && !torn_session;
+    let found = if closed {
+        Survey {
+            tail: marked,
+            proven: marked,
+            holes: Vec::new(),
+            torn: None,
+            records: 0,
+            bytes: 0,
+            scanned: 0,
+        }
+    } else {
+        let proven = marked.max(hinted);
+        survey(directory, &suspects, known.end.max(meta.start), proven, same_boot, !last.acks_durable)?
+    };
+
+    if torn_session && found.torn.is_some() {
+        // The entry is synced before its opening writes a frame, so a torn one has no frames.
+        let path = suspects.last().map_or_else(Default::default, |suspect| directory.segment_path(suspect.base()));
+        return Err(Error::corrupt("an entry of the session table is damaged, and frames follow", &path, 0, None));
+    }
+
+    // From here on the log's directory is changed.
+    let mut next_spare = listing.spares.last().map_or(0, |number| number + 1);
+    remove_leftovers(directory, &mut listing, &meta)?;
+    let session = Session {
+        start: found.tail,
+        number: last.number.wrapping_add(1),
+        checksum: options.checksum,
+        acks_durable: options.sync_policy.acknowledges_durable(),
+        nonce: nonce(directory)?,
+        boot: directory.boot().0,
+        opened_unix_ns: unix_nanos(),
+    };
+    let repaired = repair::repair(directory, suspects, &found, &session, &mut next_spare)?;
+    if directory.found_poisoned() {
+        directory.note_healed()?;
+    }
+
+    let mut segments = Vec::new();
+    let older = (meta.start..known.end).step_by(usize::try_from(meta.segment_bytes).unwrap_or(usize::MAX));
+    for base in older.chain(repaired.sealed) {
+        let number = base / meta.segment_bytes;
+        let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
+        segments.push(Arc::new(Segment::unmapped(identity, Arc::clone(directory))));
+    }
+    let active = repaired.active.map(|(identity, body)| {
+        Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory))))
+    });
+    let spares = directory.list()?.spares;
+    let report = RecoveryReport {
+        last_close: match (closed, same_boot) {
+            (true, _) => LastClose::Clean,
+            (false, true) => LastClose::ProcessDied,
+            (false, false) => LastClose::MachineRestarted,
+        },
+        start: Lsn::new(meta.start),
+        end: Lsn::new(repaired.tail),
+        segments: segments.len() as u64 + u64::from(active.is_some()),
+        segments_scanned: found.scanned,
+        records_scanned: found.records,
+        bytes_scanned: found.bytes,
+        holes_skipped: found.holes.len() as u64,
+        truncated_bytes: repaired.truncated,
+        torn_tail: found.torn.map(|stop| match stop {
+            Stop::Bad => TornTail::Damaged,
+            Stop::Hole | Stop::Clean => TornTail::Unpublished,
+        }),
+        proven_durable: Lsn::new(found.proven),
+        segments_rewritten: rewritten,
+        elapsed: began.elapsed(),
+    };
+    Ok(Recovered {
+        meta,
+        session,
+        tail: repaired.tail,
+        segments,
+        active,
+        spares: open_spares(directory, &spares, meta.segment_bytes),
+        next_spare,
+        report,
+        created: false,
+    })
+}
+
+/// A directory without a log.
+fn create(
+    directory: &Arc<Directory>,
+    listing: &Listing,
+    options: &Options,
+    began: Instant,
+) -> Result<Recovered> {
+    // The metadata is written last, so a first segment alone is what a creation that was cut short leaves.
+    match listing.segments[..] {
+        [] => {}
+        [0] if first_segment_is_empty(directory)? => directory.remove(&directory.segment_path(0))?,
+        _ => {
+            return Err(Error::corrupt(
+                "there are segments but no metadata",
+                &directory.path().join(crate::format::name::META),
+                0,
+                None,
+            ));
+        }
+    }
+    for path in &listing.temporaries {
+        directory.remove(path)?;
+    }
+    let mut log_id = [0; 16];
+    let (low, high) = log_id.split_at_mut(8);
+    low.copy_from_slice(&nonce(directory)?.to_le_bytes());
+    high.copy_from_slice(&nonce(directory)?.to_le_bytes());
+    let meta = Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0 };
+    let session = Session {
+        start: 0,
+        number: 1,
+        checksum: options.checksum,
+        acks_durable: options.sync_policy.acknowledges_durable(),
+        nonce: nonce(directory)?,
+        boot: directory.boot().0,
+        opened_unix_ns: unix_nanos(),
+    };
+    let report = RecoveryReport {
+        last_close: LastClose::Created,
+        start: Lsn::ZERO,
+        end: Lsn::ZERO,
+        segments: 0,
+        segments_scanned: 0,
+        records_scanned: 0,
+        bytes_scanned: 0,
+        holes_skipped: 0,
+        truncated_bytes: 0,
+        torn_tail: None,
+        proven_durable: Lsn::ZERO,
+        segments_rewritten: 0,
+        elapsed: began.elapsed(),
+    };
+    Ok(Recovered {
+        meta,
+        session,
+        tail: 0,
+        segments: Vec::new(),
+        active: None,
+        spares: Vec::new(),
+        next_spare: listing.spares.last().map_or(0, |number| number + 1),
+        report,
+        created: true,
+    })
+}
+
+fn first_segment_is_empty(directory: &Directory) -> Result<bool> {
+    let file = directory.open_segment(0, false)?;
+    let failed = |error| Error::io("cannot read a segment", &directory.segment_path(0), error);
+    let length = file.metadata().map_err(failed)?.len();
+    let data = length.saturating_sub(crate::limits::HEADER_BYTES);
+    Ok(window::Window::new(&file, data).next_nonzero(0).map_err(failed)?.is_none())
+}
+
+fn nonce(directory: &Directory) -> Result<u64> {
+    random_u64().map_err(|error| Error::io("cannot draw random bytes", directory.path(), error))
+}
+
+fn missing(directory: &Directory, base: u64) -> Error {
+    Error::corrupt("a segment's file is missing", &directory.segment_path(base), 0, Some(Lsn::new(base)))
+}
+
+/// The segments that are known to be complete and durable, without reading them: all from the log's start to
+/// `end`.
+struct Known {
+    end: u64,
+}
+
+/// Looks at the headers from the newest segment backwards, to the first that says that everything before it is
+/// durable; so opening does not grow with the log.
+fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Known, Vec<Suspect>)> {
+    let live: Vec<u64> = listing.segments.iter().copied().filter(|base| *base >= meta.start).collect();
+    let mut known = Known { end: meta.start };
+    let mut suspects = Vec::new();
+    for base in live.iter().rev().copied() {
+        if base % meta.segment_bytes != 0 {
+            let path = directory.segment_path(base);
+            return Err(Error::corrupt("the segment's name fits no place in the log", &path, 0, None));
+        }
+        let number = base / meta.segment_bytes;
+        let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
+        let file = directory.open_segment(base, true)?;
+        let header = directory.read_header(&file, &identity)?;
+        let suspect = Suspect { file, header };
+        let durable = suspect.header.tail_mark.filter(|mark| mark.durable);
+        if durable.is_some_and(|mark| mark.end == suspect.end()) && !suspects.is_empty() {
+            known.end = suspect.end();
+            break;
+        }
+        let closed_here = durable.is_some();
+        suspects.push(suspect);
+        if closed_here {
+            // Everything before a mark inside this segment is durable too.
+            known.end = base;
+            break;
+        }
+    }
+    suspects.reverse();
+    let first_missing = (meta.start..known.end)
+        .step_by(usize::try_from(meta.segment_bytes).unwrap_or(usize::MAX))
+        .find(|base| live.binary_search(base).is_err());
+    if let Some(base) = first_missing {
+        return Err(missing(directory, base));
+    }
+    if suspects.first().is_none_or(|suspect| suspect.base() != known.end) {
+        return Err(missing(directory, known.end));
+    }
+    Ok((known, suspects))
+}
+
+/// Syncs what is about to be scanned: a write-back error that nobody saw surfaces here, and nowhere later. Then
+/// (and after a sync that failed in this boot) the pages are marked clean though they are not on the device, so
+/// they are written again from what reads back.
+fn sync_suspects(directory: &Directory, suspects: &[Suspect]) -> Result<u64> {
+    let mut rewritten = 0;
+    for suspect in suspects {
+        let healthy = !directory.found_poisoned() && suspect.file.sync_data().is_ok();
+        if !healthy {
+            let path = directory.segment_path(suspect.base());
+            repair::rewrite(suspect).map_err(|error| {
+                Error::io("cannot write a segment again whose sync had failed; see to the device", &path, error)
+            })?;
+            rewritten += 1;
+        }
+    }
+    Ok(rewritten)
+}
+
+/// What interrupted operations left: nothing in force.
+fn remove_leftovers(directory: &Directory, listing: &mut Listing, meta: &Meta) -> Result<()> {
+    for path in &listing.temporaries {
+        directory.remove(path)?;
+    }
+    for base in listing.segments.iter().copied().filter(|base| *base < meta.start) {
+        directory.remove(&directory.segment_path(base))?;
+    }
+    Ok(())
+}
+
+fn open_spares(directory: &Directory, numbers: &[u64], segment_bytes: u64) -> Vec<Spare> {
+    numbers.iter().filter_map(|number| directory.open_spare(*number, segment_bytes)).collect()
+}

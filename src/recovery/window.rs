@@ -1,0 +1,70 @@
+//! A segment file read with `pread`: an unreadable block is an error here, where through a mapping it would
+//! be a signal.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::limits::HEADER_BYTES;
+use crate::segment::scan::Source;
+
+/// Bytes read at a time.
+const READ_BYTES: u64 = 1 << 20;
+
+/// A sliding window over a segment's frames. Offsets count from the segment's base.
+#[derive(Debug)]
+pub(super) struct Window<'a> {
+    file: &'a File,
+    segment_bytes: u64,
+    buffer: Vec<u8>,
+    start: u64,
+}
+
+impl<'a> Window<'a> {
+    pub(super) fn new(file: &'a File, segment_bytes: u64) -> Self {
+        Self { file, segment_bytes, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Where the next word that is not zero begins, at or after `from`, a multiple of eight.
+    pub(super) fn next_nonzero(&mut self, from: u64) -> io::Result<Option<u64>> {
+        let mut at = from;
+        while at < self.segment_bytes {
+            let len = (self.segment_bytes - at).min(READ_BYTES - at % READ_BYTES);
+            let chunk = self.bytes(at, len)?;
+            for block in chunk.chunks(4096) {
+                // Without an early exit, so that it runs at the speed of memory.
+                if block.iter().fold(0, |bits, byte| bits | byte) != 0 {
+                    let index = block.iter().position(|byte| *byte != 0).unwrap_or_default();
+                    return Ok(Some((at + index as u64) & !7));
+                }
+                at += block.len() as u64;
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Source for Window<'_> {
+    fn word(&mut self, offset: u64) -> io::Result<u64> {
+        let bytes = self.bytes(offset, 8)?;
+        Ok(u64::from_le_bytes(bytes.try_into().unwrap_or_default()))
+    }
+
+    fn bytes(&mut self, offset: u64, len: u64) -> io::Result<&[u8]> {
+        let inside = offset >= self.start && offset + len <= self.start + self.buffer.len() as u64;
+        if !inside {
+            if len > self.segment_bytes.saturating_sub(offset) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let wanted = len.max(READ_BYTES).min(self.segment_bytes - offset);
+            self.buffer.resize(wanted as usize, 0);
+            self.start = offset;
+            if let Err(error) = self.file.read_exact_at(&mut self.buffer, HEADER_BYTES + offset) {
+                self.buffer.clear();
+                return Err(error);
+            }
+        }
+        let at = (offset - self.start) as usize;
+        Ok(&self.buffer[at..at + len as usize])
+    }
+}

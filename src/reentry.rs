@@ -1,0 +1,37 @@
+//! Keeps a thread from waiting for itself: inside a closure of `append_with` it has a claim open, which
+//! nothing that waits for the log could get past.
+
+use core::cell::Cell;
+
+use crate::error::{Error, Result};
+
+thread_local! {
+    /// This thread is inside a closure of `append_with`: waiting for the log would wait for itself.
+    static IN_CLAIM: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Fails when this thread has a claim open.
+pub(crate) fn refuse_inside_claim() -> Result<()> {
+    if is_inside_claim() { Err(Error::would_deadlock()) } else { Ok(()) }
+}
+
+pub(crate) fn is_inside_claim() -> bool {
+    IN_CLAIM.with(Cell::get)
+}
+
+/// While this lives, the thread has a claim open.
+#[derive(Debug)]
+pub(crate) struct InsideClaim;
+
+impl InsideClaim {
+    pub(crate) fn enter() -> Self {
+        IN_CLAIM.with(|inside| inside.set(true));
+        Self
+    }
+}
+
+impl Drop for InsideClaim {
+    fn drop(&mut self) {
+        IN_CLAIM.with(|inside| inside.set(false));
+    }
+}

@@ -1,0 +1,119 @@
+//! The real thing: a shared mapping of a file.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::primitive::{AtomicU64, Ordering};
+
+/// A shared mapping of a whole segment file, header page included. Offsets count from the file's beginning.
+#[derive(Debug)]
+pub(crate) struct Region {
+    map: MmapRaw,
+    writable: bool,
+}
+
+impl Region {
+    /// Maps `len` bytes of `file`, which must be at least that long.
+    pub(crate) fn map(file: &File, len: usize, writable: bool) -> io::Result<Self> {
+        if file.metadata()?.len() < len as u64 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than its segment"));
+        }
+        let mut options = MmapOptions::new();
+        options.len(len);
+        let map = if writable { options.map_raw(file)? } else { options.map_raw_read_only(file)? };
+        Ok(Self { map, writable })
+    }
+
+    #[inline]
+    fn word(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset < self.map.len(), "word offset {offset} out of place");
+        let word = self.map.as_mut_ptr().wrapping_add(offset).cast::<u64>();
+        // SAFETY: `word` lies inside the mapping (it is a multiple of eight below the length, and mappings are
+        // whole pages), is aligned because mappings begin on a page, and lives as long as `self`. Concurrent
+        // accesses to a frame's header word are all atomic; other words are only touched under the exclusion
+        // that the slice methods demand. A read-only mapping is only ever loaded from (`store_*` assert that).
+        unsafe { AtomicU64::from_ptr(word) }
+    }
+
+    /// Loads a word; pairs with `store_release`.
+    #[inline]
+    pub(crate) fn load_acquire(&self, offset: usize) -> u64 {
+        u64::from_le(self.word(offset).load(Ordering::Acquire))
+    }
+
+    /// Stores a word without ordering.
+    #[inline]
+    pub(crate) fn store_relaxed(&self, offset: usize, value: u64) {
+        assert!(self.writable, "store into a read-only mapping");
+        self.word(offset).store(value.to_le(), Ordering::Relaxed);
+    }
+
+    /// Stores a word before any later store of this thread, as seen after the thread is killed: the compiler
+    /// keeps the order, and a kill lets every store of the instructions before it reach the page cache.
+    #[inline]
+    pub(crate) fn store_first(&self, offset: usize, value: u64) {
+        self.store_relaxed(offset, value);
+        core::sync::atomic::compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Stores a word and with it publishes what this thread wrote before; pairs with `load_acquire`.
+    #[inline]
+    pub(crate) fn store_release(&self, offset: usize, value: u64) {
+        assert!(self.writable, "store into a read-only mapping");
+        self.word(offset).store(value.to_le(), Ordering::Release);
+    }
+
+    /// The bytes of a range.
+    ///
+    /// # Safety
+    /// Nobody writes to the range while the slice lives.
+    #[inline]
+    pub(crate) unsafe fn slice(&self, offset: usize, len: usize) -> &[u8] {
+        assert!(offset <= self.map.len() && len <= self.map.len() - offset, "slice out of the mapping");
+        let start = self.map.as_ptr().wrapping_add(offset);
+        // SAFETY: in bounds by the assertion, initialised because file pages are, never written meanwhile by
+        // this function's contract.
+        unsafe { core::slice::from_raw_parts(start, len) }
+    }
+
+    /// The bytes of a range, to write to.
+    ///
+    /// # Safety
+    /// The caller has the range to itself while the slice lives.
+    #[inline]
+    #[allow(clippy::mut_from_ref, reason = "exclusion is the caller's, by the contract")]
+    pub(crate) unsafe fn slice_mut(&self, offset: usize, len: usize) -> &mut [u8] {
+        assert!(self.writable, "write to a read-only mapping");
+        assert!(offset <= self.map.len() && len <= self.map.len() - offset, "slice out of the mapping");
+        let start = self.map.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: in bounds by the assertion, initialised because file pages are, exclusive by this
+        // function's contract.
+        unsafe { core::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Writes the dirty pages of a range to stable storage (`msync(MS_SYNC)`, which Linux carries out as a
+    /// data sync of the range).
+    pub(crate) fn flush(&self, range: Range<usize>) -> io::Result<()> {
+        self.map.flush_range(range.start, range.len())
+    }
+
+    /// Takes the write faults of a range now, so that writers do not. Best effort: without it writers fault.
+    pub(crate) fn populate(&self, range: Range<usize>) {
+        let end = range.end.min(self.map.len());
+        let start = range.start & !(crate::limits::HEADER_BYTES as usize - 1);
+        #[cfg(target_os = "linux")]
+        if self.writable && start < end {
+            // An error (an old kernel, a full file system) costs speed only: nothing depends on the pages.
+            let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, start, end - start);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (start, end);
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+}

@@ -1,0 +1,120 @@
+//! The model checker's memory: heap bytes, and beside each word a loom atomic and a loom cell.
+//!
+//! Words go to the atomics; slices touch the cells, so loom reports a write that is not ordered before a
+//! read of the same bytes. The header page is not modelled: nothing in it orders threads.
+
+use std::io;
+use std::ops::Range;
+
+use crate::limits::HEADER_BYTES;
+use crate::primitive::{AtomicU64, Mutex, Ordering, UnsafeCell, lock};
+
+/// Modelled bytes of one segment.
+#[derive(Debug)]
+pub(crate) struct Region {
+    words: Vec<AtomicU64>,
+    cells: Vec<UnsafeCell<()>>,
+    bytes: Box<[core::cell::UnsafeCell<u64>]>,
+    /// What a power cut would leave: the header words as the last flush of their range saw them.
+    image: UnsafeCell<Vec<u64>>,
+    flush_lock: Mutex<()>,
+}
+
+// SAFETY: loom runs one thread at a time, and its cells report every unordered access to the bytes.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// A zeroed segment with `data_bytes` after its header page.
+    pub(crate) fn zeroed(data_bytes: usize) -> Self {
+        let words = data_bytes / 8;
+        Self {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            cells: (0..words).map(|_| UnsafeCell::new(())).collect(),
+            bytes: (0..words).map(|_| core::cell::UnsafeCell::new(0)).collect(),
+            image: UnsafeCell::new(vec![0; words]),
+            flush_lock: Mutex::new(()),
+        }
+    }
+
+    fn index(offset: usize) -> Option<usize> {
+        offset.checked_sub(HEADER_BYTES as usize).map(|data| data / 8)
+    }
+
+    pub(crate) fn load_acquire(&self, offset: usize) -> u64 {
+        Self::index(offset).map_or(0, |word| self.words[word].load(Ordering::Acquire))
+    }
+
+    pub(crate) fn store_relaxed(&self, offset: usize, value: u64) {
+        if let Some(word) = Self::index(offset) {
+            self.words[word].store(value, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn store_first(&self, offset: usize, value: u64) {
+        self.store_relaxed(offset, value);
+    }
+
+    pub(crate) fn store_release(&self, offset: usize, value: u64) {
+        if let Some(word) = Self::index(offset) {
+            self.words[word].store(value, Ordering::Release);
+        }
+    }
+
+    /// # Safety
+    /// As for the mapped region; here loom checks it.
+    pub(crate) unsafe fn slice(&self, offset: usize, len: usize) -> &[u8] {
+        let Some(first) = Self::index(offset) else { return &[] };
+        for cell in &self.cells[first..first + len.div_ceil(8)] {
+            cell.with(|_| ());
+        }
+        let start = self.bytes.as_ptr().cast::<u8>().wrapping_add(offset - HEADER_BYTES as usize);
+        // SAFETY: in bounds by the slicing above; exclusion is loom's to check.
+        unsafe { core::slice::from_raw_parts(start, len) }
+    }
+
+    /// # Safety
+    /// As for the mapped region; here loom checks it.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn slice_mut(&self, offset: usize, len: usize) -> &mut [u8] {
+        let Some(first) = Self::index(offset) else { return &mut [] };
+        for cell in &self.cells[first..first + len.div_ceil(8)] {
+            cell.with_mut(|_| ());
+        }
+        let start = self.bytes.as_ptr().cast::<u8>().cast_mut().wrapping_add(offset - HEADER_BYTES as usize);
+        // SAFETY: in bounds by the slicing above; exclusion is loom's to check.
+        unsafe { core::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Files are not modelled.
+    pub(crate) fn map(_file: &std::fs::File, _len: usize, _writable: bool) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn flush(&self, range: Range<usize>) -> io::Result<()> {
+        let first = Self::index(range.start).unwrap_or(0);
+        let last = Self::index(range.end).unwrap_or(0).min(self.words.len());
+        let _guard = lock(&self.flush_lock);
+        for word in first..last {
+            let value = self.words[word].load(Ordering::Relaxed);
+            // SAFETY: `flush_lock` is held.
+            self.image.with_mut(|image| unsafe { (&mut *image)[word] = value });
+        }
+        Ok(())
+    }
+
+    /// The word at `offset` as a power cut now would leave it.
+    pub(crate) fn durable_word(&self, offset: usize) -> u64 {
+        let Some(word) = Self::index(offset) else { return 0 };
+        let _guard = lock(&self.flush_lock);
+        // SAFETY: `flush_lock` is held.
+        self.image.with(|image| unsafe { (&*image)[word] })
+    }
+
+    pub(crate) fn populate(&self, _range: Range<usize>) {}
+
+    pub(crate) fn is_writable(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,118 @@
+//! The write side of a frame: a claim, and the ways in which it ends.
+#![allow(unsafe_code, reason = "see the proof at each block; listed in lib.rs")]
+
+use crate::format::checksum::mask;
+use crate::format::frame::{self, Kind, SHORT_PADDING_BYTES};
+use crate::limits::FRAME_HEADER_BYTES;
+use crate::region::Region;
+
+/// Where a claim lies and what its frames are sealed with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Position in the log.
+    pub(crate) lsn: u64,
+    /// Offset in the segment's file.
+    pub(crate) file_offset: usize,
+    /// Size of the claim.
+    pub(crate) bytes: u64,
+    /// The opening's seed.
+    pub(crate) seed: u64,
+    /// How far durability lagged when it was claimed.
+    pub(crate) lag: u64,
+}
+
+/// Proof that a range of a segment belongs to this thread alone, until it is published or aborted.
+///
+/// Dropping it aborts, so that a panic in between becomes padding and the log goes on.
+#[derive(Debug)]
+pub(crate) struct Claimed<'a> {
+    region: &'a Region,
+    place: Place,
+}
+
+impl<'a> Claimed<'a> {
+    /// Begins a frame: from here on its header word says that the range is taken, and how long it is.
+    ///
+    /// # Safety
+    /// The range was handed to the caller alone, lies in the region, and is zeroed; the region stays mapped
+    /// and is not reused until the claim's last word is published.
+    #[inline]
+    pub(crate) unsafe fn begin(region: &'a Region, place: Place) -> Self {
+        region.store_first(place.file_offset, frame::word(Kind::Claimed, place.bytes, 0));
+        Self { region, place }
+    }
+
+    pub(crate) fn lsn(&self) -> u64 {
+        self.place.lsn
+    }
+
+    /// The payload of the frame that begins `at` bytes into the claim.
+    #[inline]
+    pub(crate) fn payload_mut(&mut self, at: u64, len: u64) -> &mut [u8] {
+        let begin = at + FRAME_HEADER_BYTES;
+        assert!(begin <= self.place.bytes && len <= self.place.bytes - begin, "payload outside its claim");
+        // SAFETY: the range lies inside the claim, which is this thread's alone (contract of `begin`); `&mut self`
+        // keeps two slices of it apart.
+        unsafe { self.region.slice_mut(self.place.file_offset + begin as usize, len as usize) }
+    }
+
+    /// Stores the checksum of the frame `at` bytes into the claim.
+    #[inline]
+    fn store_checksum(&mut self, at: u64, word: u64, crc: u64) {
+        let value = crc ^ mask(self.place.seed, self.place.lsn + at, word);
+        // SAFETY: the checksum lies inside the claim's frame, which is this thread's alone (contract of `begin`).
+        let slot = unsafe { self.region.slice_mut(self.place.file_offset + at as usize + 8, 8) };
+        slot.copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// Makes the one record of this claim readable. The word's store is the last touch of the mapping.
+    #[inline]
+    pub(crate) fn publish(mut self, payload_len: u64, crc: u64) {
+        let word = frame::word(Kind::Record, payload_len, self.place.lag);
+        self.store_checksum(0, word, crc);
+        self.finish(word);
+    }
+
+    /// Writes a later record of a batch. It stays unreadable until the batch's first record is published,
+    /// because every reader comes by that one.
+    #[inline]
+    pub(crate) fn add_to_batch(&mut self, at: u64, payload: &[u8], crc: u64, last: bool) {
+        self.payload_mut(at, payload.len() as u64).copy_from_slice(payload);
+        let kind = if last { Kind::BatchLast } else { Kind::BatchMiddle };
+        let word = frame::word(kind, payload.len() as u64, frame::way_back(at));
+        self.store_checksum(at, word, crc);
+        self.region.store_relaxed(self.place.file_offset + at as usize, word);
+    }
+
+    /// Makes the whole batch readable, by its first record.
+    #[inline]
+    pub(crate) fn publish_batch(mut self, first_len: u64, crc: u64) {
+        let word = frame::word(Kind::BatchFirst, first_len, self.place.lag);
+        self.store_checksum(0, word, crc);
+        self.finish(word);
+    }
+
+    /// Turns the claim into padding.
+    pub(crate) fn abort(self) {
+        drop(self);
+    }
+
+    #[inline]
+    #[allow(clippy::mem_forget, reason = "dropping a claim aborts it, and this one is published")]
+    fn finish(self, word: u64) {
+        // PUBLISH, release side: pairs with the acquire load in `scan::examine` and in `Frontier::advance`.
+        self.region.store_release(self.place.file_offset, word);
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        let word = frame::word(Kind::Padding, self.place.bytes, 0);
+        if self.place.bytes > SHORT_PADDING_BYTES {
+            self.store_checksum(0, word, 0);
+        }
+        // ABORT, release side: pairs with the acquire load in `scan::examine` and in `Frontier::advance`.
+        self.region.store_release(self.place.file_offset, word);
+    }
+}

@@ -1,0 +1,170 @@
+//! One segment: its place in the log, its mapping, and the protocol inside it.
+
+pub(crate) mod claim;
+pub(crate) mod scan;
+
+use std::fs::File;
+use std::sync::OnceLock;
+
+use crate::error::Result;
+use crate::format::header::{self, Identity, Session, TailMark};
+use crate::limits::HEADER_BYTES;
+use crate::lsn::Lsn;
+use crate::policy::Checksum;
+use crate::primitive::{Arc, Mutex, lock};
+use crate::region::Region;
+use crate::storage::Directory;
+
+/// How the frames of one opening are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verifier {
+    pub(crate) seed: u64,
+    pub(crate) checksum: Checksum,
+}
+
+/// The openings that wrote to a segment, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verifiers(Vec<(u64, Verifier)>);
+
+impl Verifiers {
+    /// From the session table of a header, which is never empty.
+    pub(crate) fn new(identity: &Identity, sessions: &[Session]) -> Self {
+        let entry = |session: &Session| {
+            let verifier = Verifier { seed: session.seed(identity.log_id), checksum: session.checksum };
+            (session.start, verifier)
+        };
+        Self(sessions.iter().map(entry).collect())
+    }
+
+    /// The one for the frame at `lsn`. A later opening that starts at the same place replaces an earlier one.
+    #[inline]
+    pub(crate) fn at(&self, lsn: u64) -> Verifier {
+        let mut entries = self.0.iter().rev();
+        let found = entries.find(|(start, _)| *start <= lsn).or_else(|| self.0.first());
+        found.map_or(Verifier { seed: 0, checksum: Checksum::Crc32c }, |(_, verifier)| *verifier)
+    }
+}
+
+/// The mapped part of a segment.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) region: Region,
+    pub(crate) verifiers: Verifiers,
+    /// Kept open by readers in other processes: its shared lock keeps the file from being recycled.
+    #[allow(dead_code, reason = "held, not read: its lock lives as long as the mapping")]
+    pub(crate) shared_lock: Option<File>,
+}
+
+/// A segment of the log: mapped from the start when it is being written, on first use when it is only read.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    identity: Identity,
+    body: OnceLock<Body>,
+    directory: Option<Arc<Directory>>,
+    opening: Mutex<()>,
+}
+
+impl Segment {
+    /// A segment that is mapped already.
+    pub(crate) fn mapped(identity: Identity, body: Body, directory: Option<Arc<Directory>>) -> Self {
+        Self {
+            identity,
+            body: OnceLock::from(body),
+            directory,
+            opening: Mutex::new(()),
+        }
+    }
+
+    /// A segment that is mapped when it is first read.
+    pub(crate) fn unmapped(identity: Identity, directory: Arc<Directory>) -> Self {
+        Self {
+            identity,
+            body: OnceLock::new(),
+            directory: Some(directory),
+            opening: Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its place in the log: the LSN range is `number * segment_bytes` and so many bytes on.
+    #[inline]
+    pub(crate) fn number(&self) -> u64 {
+        self.identity.number
+    }
+
+    /// The first LSN.
+    #[inline]
+    pub(crate) fn base(&self) -> u64 {
+        self.identity.base()
+    }
+
+    /// The first LSN of the next segment.
+    #[inline]
+    pub(crate) fn end(&self) -> u64 {
+        self.identity.base() + self.identity.segment_bytes
+    }
+
+    /// Where `lsn` lies in the file.
+    #[inline]
+    pub(crate) fn file_offset(&self, lsn: u64) -> usize {
+        (lsn - self.base() + HEADER_BYTES) as usize
+    }
+
+    /// The mapping; maps the file if that was not done yet.
+    #[inline]
+    pub(crate) fn body(&self) -> Result<&Body> {
+        match self.body.get() {
+            Some(body) => Ok(body),
+            None => self.open_body(),
+        }
+    }
+
+    /// The mapping, if there is one already.
+    #[inline]
+    pub(crate) fn mapped_body(&self) -> Option<&Body> {
+        self.body.get()
+    }
+
+    #[cold]
+    fn open_body(&self) -> Result<&Body> {
+        let _one_at_a_time = lock(&self.opening);
+        if let Some(body) = self.body.get() {
+            return Ok(body);
+        }
+        let directory = self.directory.as_ref().ok_or_else(crate::error::Error::closed)?;
+        let body = directory.map_for_reading(&self.identity)?;
+        Ok(self.body.get_or_init(|| body))
+    }
+
+    /// Records in the header how far the segment is written; the kernel writes it back with time.
+    pub(crate) fn store_tail_mark(&self, mark: TailMark) {
+        if let Some(body) = self.body.get().filter(|body| body.region.is_writable()) {
+            let bytes = TailMark::encode(Some(mark), &self.identity);
+            for (index, chunk) in bytes.chunks_exact(8).enumerate() {
+                let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+                body.region.store_relaxed(header::AT_TAIL_MARK + index * 8, word);
+            }
+        }
+    }
+
+    /// Stores the durable watermark in the header, as evidence for the next opening. It is a store to the page
+    /// cache, nothing more: after the death of the process it is exact, after a power cut a lower bound.
+    pub(crate) fn store_durable_hint(&self, durable: u64) {
+        if let Some(body) = self.body.get().filter(|body| body.region.is_writable()) {
+            let hint = header::durable_hint(&self.identity, durable);
+            body.region.store_relaxed(header::AT_DURABLE_HINT, hint);
+        }
+    }
+
+    /// The error for a damaged frame at `lsn`.
+    #[cold]
+    pub(crate) fn corrupt(&self, lsn: u64, what: &str) -> crate::error::Error {
+        let directory = self.directory.as_ref();
+        let name = crate::format::name::segment(self.base());
+        let path = directory.map_or_else(|| name.clone().into(), |directory| directory.path().join(&name));
+        crate::error::Error::corrupt(what, &path, self.file_offset(lsn) as u64, Some(Lsn::new(lsn)))
+    }
+}

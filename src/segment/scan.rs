@@ -1,0 +1,218 @@
+//! The one scanner: it tells what stands at an offset of a segment. Recovery, readers and the published
+//! watermark all use it.
+#![allow(unsafe_code, reason = "see the proof at each block; listed in lib.rs")]
+
+use std::io;
+
+use super::{Body, Verifier, Verifiers};
+use crate::format::checksum::{crc, mask};
+use crate::format::frame::{self, Kind, Parsed, SHORT_PADDING_BYTES, frame_bytes};
+use crate::limits::{FRAME_HEADER_BYTES, HEADER_BYTES, claim_max};
+
+/// Why a frame was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// The header word is none that a writer stores, or tells a length that does not fit.
+    Word,
+    /// The checksum does not hold.
+    Checksum,
+    /// A batch lacks a part.
+    Batch,
+}
+
+impl Damage {
+    pub(crate) const fn describe(self) -> &'static str {
+        match self {
+            Self::Word => "a frame's header word is damaged",
+            Self::Checksum => "a frame's checksum does not hold",
+            Self::Batch => "a batch is not whole",
+        }
+    }
+}
+
+/// A frame whose checksum holds. Offsets count from the segment's base.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: Kind,
+    pub(crate) offset: u64,
+    pub(crate) payload_len: u64,
+    pub(crate) extra: u64,
+}
+
+impl Frame {
+    /// Where the next frame begins.
+    #[inline]
+    pub(crate) const fn next(&self) -> u64 {
+        self.offset + frame_bytes(self.payload_len)
+    }
+
+    /// Where the payload begins.
+    #[inline]
+    pub(crate) const fn payload_offset(&self) -> u64 {
+        self.offset + FRAME_HEADER_BYTES
+    }
+}
+
+/// What stands at an offset.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found {
+    /// The end of the segment.
+    End,
+    /// Nothing yet.
+    Unwritten,
+    /// A claim that is not published; `next` is where it ends.
+    Claimed { next: u64 },
+    /// Padding; `next` is where it ends.
+    Padding { next: u64 },
+    /// A record that verifies.
+    Record(Frame),
+    /// Bytes that are no valid frame.
+    Bad(Damage),
+}
+
+/// Bytes of a segment, from a mapping or from a file. Offsets count from the segment's base.
+pub(crate) trait Source {
+    fn word(&mut self, offset: u64) -> io::Result<u64>;
+    fn bytes(&mut self, offset: u64, len: u64) -> io::Result<&[u8]>;
+}
+
+/// What the scanner must know about the segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout<'a> {
+    pub(crate) base: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) verifiers: &'a Verifiers,
+}
+
+/// Tells what stands at `offset`, and verifies it.
+#[inline]
+pub(crate) fn examine(source: &mut impl Source, layout: Layout<'_>, offset: u64) -> io::Result<Found> {
+    if offset >= layout.segment_bytes {
+        return Ok(Found::End);
+    }
+    let room = layout.segment_bytes - offset;
+    let word = source.word(offset)?;
+    match frame::parse(word) {
+        Parsed::Unwritten => Ok(Found::Unwritten),
+        Parsed::Invalid => Ok(Found::Bad(Damage::Word)),
+        Parsed::Claimed { bytes } if bytes <= room => Ok(Found::Claimed { next: offset + bytes }),
+        Parsed::Padding { bytes } if bytes <= room => {
+            let whole = if bytes == SHORT_PADDING_BYTES {
+                // Only a claim that straddled a segment's end leaves so little: before the end, or behind it.
+                room == SHORT_PADDING_BYTES || offset == 0
+            } else {
+                let verifier = layout.verifiers.at(layout.base + offset);
+                checksum_holds(source, verifier, layout.base, offset, word, 0)?
+            };
+            Ok(if whole { Found::Padding { next: offset + bytes } } else { Found::Bad(Damage::Checksum) })
+        }
+        Parsed::Record { kind, payload_len, extra }
+            if frame_bytes(payload_len) <= room.min(claim_max(layout.segment_bytes)) =>
+        {
+            let verifier = layout.verifiers.at(layout.base + offset);
+            if checksum_holds(source, verifier, layout.base, offset, word, payload_len)? {
+                Ok(Found::Record(Frame { kind, offset, payload_len, extra }))
+            } else {
+                Ok(Found::Bad(Damage::Checksum))
+            }
+        }
+        Parsed::Claimed { .. } | Parsed::Padding { .. } | Parsed::Record { .. } => Ok(Found::Bad(Damage::Word)),
+    }
+}
+
+#[inline]
+fn checksum_holds(
+    source: &mut impl Source,
+    verifier: Verifier,
+    base: u64,
+    offset: u64,
+    word: u64,
+    payload_len: u64,
+) -> io::Result<bool> {
+    let (stored, payload) = source.bytes(offset + 8, 8 + payload_len)?.split_at(8);
+    let stored = u64::from_le_bytes(stored.try_into().unwrap_or_default());
+    let expected = stored ^ mask(verifier.seed, base + offset, word);
+    Ok(expected == crc(verifier.checksum, payload))
+}
+
+/// Proof that every frame below a position is published, so that no byte below it changes any more.
+/// Minted by the frontier's walk and by recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Published(u64);
+
+impl Published {
+    /// The caller has seen the published words of all frames below `position`, or made them itself.
+    pub(crate) const fn witnessed(position: u64) -> Self {
+        Self(position)
+    }
+
+    #[inline]
+    pub(crate) const fn position(self) -> u64 {
+        self.0
+    }
+}
+
+/// The frames of a mapped segment, for code that walks from boundary to boundary or stays below the
+/// published watermark.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mapped<'a> {
+    body: &'a Body,
+    base: u64,
+    segment_bytes: u64,
+}
+
+impl<'a> Mapped<'a> {
+    /// Reads `segment`, which maps it if need be.
+    pub(crate) fn new(segment: &'a super::Segment) -> crate::error::Result<Self> {
+        Ok(Self {
+            body: segment.body()?,
+            base: segment.base(),
+            segment_bytes: segment.identity().segment_bytes,
+        })
+    }
+
+    /// What stands at `offset`: a frame boundary, or any place below the published watermark.
+    #[inline]
+    pub(crate) fn examine(&self, offset: u64) -> Found {
+        let layout = Layout {
+            base: self.base,
+            segment_bytes: self.segment_bytes,
+            verifiers: &self.body.verifiers,
+        };
+        // Mapped bytes come without I/O errors.
+        examine(&mut MappedSource(self.body), layout, offset).unwrap_or(Found::Bad(Damage::Word))
+    }
+
+    /// The header word at `offset`, a frame boundary, taken apart but not verified.
+    #[inline]
+    pub(crate) fn peek(&self, offset: u64) -> Parsed {
+        // PUBLISH / ABORT, acquire side: pairs with the release stores in `segment::claim`.
+        frame::parse(self.body.region.load_acquire((HEADER_BYTES + offset) as usize))
+    }
+
+    /// The payload of a frame that `examine` found.
+    #[inline]
+    pub(crate) fn payload(&self, frame: &Frame) -> &'a [u8] {
+        let at = (HEADER_BYTES + frame.payload_offset()) as usize;
+        // SAFETY: `examine` found the frame published, and published bytes are never written again while the
+        // segment is mapped by anyone (a segment is recycled only when nobody holds it).
+        unsafe { self.body.region.slice(at, frame.payload_len as usize) }
+    }
+}
+
+struct MappedSource<'a>(&'a Body);
+
+impl Source for MappedSource<'_> {
+    #[inline]
+    fn word(&mut self, offset: u64) -> io::Result<u64> {
+        // PUBLISH / ABORT, acquire side: pairs with the release stores in `segment::claim`.
+        Ok(self.0.region.load_acquire((HEADER_BYTES + offset) as usize))
+    }
+
+    #[inline]
+    fn bytes(&mut self, offset: u64, len: u64) -> io::Result<&[u8]> {
+        // SAFETY: `examine` asks only for bytes of a frame whose published word it has just acquired, and
+        // published bytes are never written again while the segment is mapped by anyone.
+        Ok(unsafe { self.0.region.slice((HEADER_BYTES + offset) as usize, len as usize) })
+    }
+}

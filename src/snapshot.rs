@@ -1,0 +1,235 @@
+//! A snapshot: the published log at one moment, from end to end. Zero-copy, verified.
+
+use core::fmt;
+use core::ops::{Bound, RangeBounds};
+
+use crate::chain::{View, next_boundary, segment_at};
+use crate::error::{Error, Result};
+use crate::lsn::Lsn;
+use crate::record::Record;
+use crate::segment::Segment;
+use crate::segment::scan::{Found, Mapped, Published};
+
+/// The log as it was at one moment. It pins its segments: they stay readable when they are retired.
+///
+/// Obtained from [`Log::snapshot`](crate::Log::snapshot) or [`LogReader::snapshot`](crate::LogReader::snapshot).
+#[derive(Clone)]
+pub struct Snapshot {
+    segments: View,
+    start: u64,
+    end: Published,
+}
+
+impl Snapshot {
+    pub(crate) fn new(segments: View, end: Published) -> Self {
+        let start = segments.first().map_or(0, |segment| segment.base()).min(end.position());
+        Self { segments, start, end }
+    }
+
+    /// The first LSN that can be read.
+    #[must_use]
+    pub fn start(&self) -> Lsn {
+        Lsn::new(self.start)
+    }
+
+    /// Where the next record after the snapshot begins, or will begin.
+    #[must_use]
+    pub fn end(&self) -> Lsn {
+        Lsn::new(self.end.position())
+    }
+
+    /// All records, oldest first.
+    #[must_use]
+    pub fn iter(&self) -> Records<'_> {
+        Records::new(self, self.start, self.end.position())
+    }
+
+    /// The records in a range of LSNs, oldest first. `..` begins at the first that is left.
+    ///
+    /// # Errors
+    /// The iterator's first item is an error when the range begins where no record can: before
+    /// [`start`](Self::start) ([`Retired`](crate::ErrorKind::Retired)), after [`end`](Self::end)
+    /// ([`NotWritten`](crate::ErrorKind::NotWritten)), or inside a record
+    /// ([`NotARecord`](crate::ErrorKind::NotARecord)).
+    #[must_use]
+    pub fn range(&self, range: impl RangeBounds<Lsn>) -> Records<'_> {
+        let from = match range.start_bound() {
+            Bound::Included(lsn) => lsn.get(),
+            Bound::Excluded(lsn) => lsn.get().saturating_add(1),
+            Bound::Unbounded => self.start,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(lsn) => lsn.get().saturating_add(1),
+            Bound::Excluded(lsn) => lsn.get(),
+            Bound::Unbounded => self.end.position(),
+        };
+        let mut records = Records::new(self, from, to.min(self.end.position()));
+        // After a record comes whatever begins behind it, so only the exact form must hit a boundary.
+        let exact = matches!(range.start_bound(), Bound::Included(_));
+        records.pending_error = self.check_start(from, exact, &mut records.position).err();
+        records
+    }
+
+    fn check_start(&self, from: u64, exact: bool, position: &mut u64) -> Result<()> {
+        if from < self.start {
+            return Err(Error::retired(Lsn::new(from), self.start()));
+        }
+        let end = self.end.position();
+        if from > end && exact {
+            return Err(Error::not_written(Lsn::new(from), self.end()));
+        }
+        if from >= end {
+            return Ok(());
+        }
+        let boundary = next_boundary(&self.segments, from)?;
+        if exact && boundary != from {
+            return Err(Error::not_a_record(Lsn::new(from)));
+        }
+        *position = boundary;
+        Ok(())
+    }
+
+    /// The snapshot segment by segment, oldest first, so that several threads can replay it.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// # for n in 0..5_000_u32 { log.append_nowait(&n.to_le_bytes())?; }
+    /// let snapshot = log.snapshot();
+    /// let records: usize = std::thread::scope(|scope| {
+    ///     let threads: Vec<_> =
+    ///         snapshot.segments().map(|part| scope.spawn(move || part.iter().count())).collect();
+    ///     threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    /// });
+    /// assert_eq!(records, 5_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = SegmentSnapshot<'_>> + '_ {
+        let end = self.end.position();
+        let inside = self.segments.iter().filter(move |segment| segment.base() < end);
+        inside.map(move |segment| SegmentSnapshot {
+            snapshot: self,
+            start: segment.base(),
+            end: segment.end().min(end),
+        })
+    }
+}
+
+impl<'a> IntoIterator for &'a Snapshot {
+    type Item = Result<Record<'a>>;
+    type IntoIter = Records<'a>;
+
+    fn into_iter(self) -> Records<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("start", &self.start()).field("end", &self.end()).finish()
+    }
+}
+
+/// One segment's part of a [`Snapshot`].
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentSnapshot<'a> {
+    snapshot: &'a Snapshot,
+    start: u64,
+    end: u64,
+}
+
+impl<'a> SegmentSnapshot<'a> {
+    /// The first LSN of the segment.
+    #[must_use]
+    pub fn start(&self) -> Lsn {
+        Lsn::new(self.start)
+    }
+
+    /// The first LSN behind the segment, or the end of the snapshot inside it.
+    #[must_use]
+    pub fn end(&self) -> Lsn {
+        Lsn::new(self.end)
+    }
+
+    /// Its records, oldest first.
+    #[must_use]
+    pub fn iter(&self) -> Records<'a> {
+        Records::new(self.snapshot, self.start, self.end)
+    }
+}
+
+/// Iterates over records, oldest first, verifying each. After an error it ends.
+#[derive(Clone)]
+pub struct Records<'a> {
+    snapshot: &'a Snapshot,
+    position: u64,
+    end: u64,
+    current: Option<(Mapped<'a>, &'a Segment)>,
+    pending_error: Option<Error>,
+}
+
+impl<'a> Records<'a> {
+    fn new(snapshot: &'a Snapshot, position: u64, end: u64) -> Self {
+        Self { snapshot, position, end, current: None, pending_error: None }
+    }
+
+    #[inline]
+    fn step(&mut self) -> Result<Option<Record<'a>>> {
+        while self.position < self.end {
+            let (mapped, segment) = match self.current {
+                Some(current) if self.position < current.1.end() => current,
+                _ => self.enter()?,
+            };
+            match mapped.examine(self.position - segment.base()) {
+                Found::Record(frame) => {
+                    let lsn = self.position;
+                    self.position = segment.base() + frame.next();
+                    return Ok(Some(Record::new(lsn, mapped.payload(&frame))));
+                }
+                Found::Padding { next } => self.position = segment.base() + next,
+                Found::End => self.position = segment.end(),
+                Found::Bad(damage) => return Err(segment.corrupt(self.position, damage.describe())),
+                // Below the end of a snapshot everything was published.
+                Found::Unwritten | Found::Claimed { .. } => {
+                    return Err(segment.corrupt(self.position, "a frame that was published is gone"));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    #[cold]
+    fn enter(&mut self) -> Result<(Mapped<'a>, &'a Segment)> {
+        let segment = segment_at(&self.snapshot.segments, self.position)?;
+        let current = (Mapped::new(segment)?, &**segment);
+        self.current = Some(current);
+        Ok(current)
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.pending_error.take() {
+            self.position = self.end;
+            return Some(Err(error));
+        }
+        match self.step() {
+            Ok(record) => record.map(Ok),
+            Err(error) => {
+                self.position = self.end;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl core::iter::FusedIterator for Records<'_> {}
+
+impl fmt::Debug for Records<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").field("position", &self.position).field("end", &self.end).finish()
+    }
+}

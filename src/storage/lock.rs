@@ -1,0 +1,83 @@
+//! The writer's lock: one process, one handle.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::Boot;
+use crate::error::{Error, Result};
+use crate::format::name;
+
+/// Width of the file's text, padded with spaces: it is overwritten in place, so that noting a failed sync
+/// needs no room on the device.
+const TEXT_BYTES: usize = 128;
+
+/// Holds `log.lock`. It is `flock`ed, so the lock dies with its holder, however that dies.
+#[derive(Debug)]
+pub(crate) struct WriterLock {
+    file: File,
+    boot: Boot,
+    /// The previous holder's sync failed in this boot: what it wrote may be in the page cache alone, marked clean.
+    pub(crate) found_poisoned: bool,
+}
+
+impl WriterLock {
+    /// Takes the lock, or fails at once with the holder's pid.
+    pub(crate) fn take(directory: &Path, boot: Boot) -> Result<Self> {
+        let path = directory.join(name::LOCK);
+        let failed = |error| Error::io("cannot open the lock file", &path, error);
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut text = String::new();
+        // What an earlier holder wrote; not being able to read it is not a reason to fail.
+        let _ = (&mut file).take(TEXT_BYTES as u64).read_to_string(&mut text);
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::locked(&path, field(&text, "pid"))),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        // Read again: the text may be that of a holder which has just gone.
+        let mut bytes = [0; TEXT_BYTES];
+        let read = file.read_at(&mut bytes, 0).map_err(failed)?;
+        let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+        let same_boot = text.contains(&hex(boot));
+        let found_poisoned = same_boot && text.contains("poisoned");
+        let lock = Self { file, boot, found_poisoned };
+        if !found_poisoned {
+            lock.write("writing").map_err(failed)?;
+        }
+        Ok(lock)
+    }
+
+    fn write(&self, state: &str) -> std::io::Result<()> {
+        let mut bytes = Vec::with_capacity(TEXT_BYTES);
+        write!(bytes, "pid {} boot {} {state}", std::process::id(), hex(self.boot))?;
+        bytes.resize(TEXT_BYTES - 1, b' ');
+        bytes.push(b'\n');
+        self.file.write_all_at(&bytes, 0)
+    }
+
+    /// Notes that a sync failed, for the next opening in this boot. In the page cache is enough: after a
+    /// reboot the device tells the truth by itself.
+    pub(crate) fn note_poisoned(&self) {
+        // The blocks were written when the lock was taken; a failure costs the next opening its extra care only.
+        let _ = self.write("poisoned");
+    }
+
+    /// Notes that what the failed sync left behind was written again.
+    pub(crate) fn note_healed(&self) -> std::io::Result<()> {
+        self.write("writing")
+    }
+}
+
+fn hex(boot: Boot) -> String {
+    boot.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn field(text: &str, key: &str) -> Option<u32> {
+    let mut words = text.split_whitespace();
+    words.find(|word| *word == key)?;
+    words.next()?.parse().ok()
+}

@@ -1,0 +1,10 @@
+//! The log's directory: every file operation of the crate.
+
+mod directory;
+mod lock;
+mod prepare;
+mod system;
+
+pub(crate) use directory::{Directory, Listing};
+pub(crate) use prepare::{Preparation, Spare, zero};
+pub(crate) use system::{Boot, random_u64, unix_nanos};

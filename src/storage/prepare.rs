@@ -1,0 +1,152 @@
+//! Making a segment's file ready, ahead of its use: allocated, zeroed, headed, synced, named, mapped.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use super::Directory;
+use crate::error::{Error, Result};
+use crate::format::header::{Header, Identity, PAGE, Session};
+use crate::format::name;
+use crate::limits::HEADER_BYTES;
+use crate::region::Region;
+use crate::segment::{Body, Verifiers};
+
+/// How segments are made ready.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Preparation {
+    /// Size of the writes that fill with zeros; sets the page cache's folio size.
+    pub(crate) zero_fill_bytes: usize,
+    /// How much of the mapping takes its write faults ahead of use.
+    pub(crate) populate_bytes: usize,
+}
+
+/// An allocated file that is no segment at present.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    file: File,
+    path: PathBuf,
+    zeroed: bool,
+}
+
+impl Spare {
+    /// A file that still holds the records of the segment that it was.
+    pub(crate) fn dirty(file: File, path: PathBuf) -> Self {
+        Self { file, path, zeroed: false }
+    }
+
+    /// Keeps it for the next opening if it is zeroed, and else deletes it.
+    pub(crate) fn discard(self) -> Result<()> {
+        if self.zeroed {
+            return Ok(());
+        }
+        std::fs::remove_file(&self.path)
+            .map_err(|error| Error::io("cannot remove a retired segment", &self.path, error))
+    }
+}
+
+impl Directory {
+    /// Opens a spare that an earlier opening left. A file gets that name only when it is all zeros behind its
+    /// header, durably.
+    pub(crate) fn open_spare(&self, number: u64, segment_bytes: u64) -> Option<Spare> {
+        let path = self.spare_path(number);
+        let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
+        let fits = file.metadata().is_ok_and(|metadata| metadata.len() == HEADER_BYTES + segment_bytes);
+        fits.then_some(Spare { file, path, zeroed: true })
+    }
+
+    /// Gives an empty prepared segment back, as a spare for the next opening.
+    pub(crate) fn unprepare(&self, base: u64, spare: u64) -> Result<()> {
+        let path = self.segment_path(base);
+        std::fs::rename(&path, self.spare_path(spare))
+            .map_err(|error| Error::io("cannot set a segment aside", &path, error))
+    }
+
+    /// Makes a segment ready, from `spare` or from a new file. When it returns, the segment is durable as an
+    /// empty one under its name, and mapped.
+    pub(crate) fn prepare(
+        &self,
+        identity: &Identity,
+        session: &Session,
+        how: Preparation,
+        spare: Option<Spare>,
+    ) -> Result<Body> {
+        let path = self.segment_path(identity.base());
+        let failed = |error| Error::io("cannot prepare a segment", &path, error);
+        let temporary = self.path().join(format!("{}{}", name::segment(identity.base()), name::TEMPORARY));
+        let made = match spare {
+            Some(spare) => std::fs::rename(&spare.path, &temporary).map(|()| (spare.file, spare.zeroed)),
+            None => create(&temporary).map(|file| (file, false)),
+        };
+        let (file, zeroed) = made.map_err(failed)?;
+        let ready = self.fill(&file, identity, session, how, zeroed).and_then(|()| {
+            std::fs::rename(&temporary, &path)?;
+            Ok(())
+        });
+        if let Err(error) = ready {
+            // A file that was allocated in part would keep the very room that is missing.
+            let _ = std::fs::remove_file(&temporary);
+            return Err(failed(error));
+        }
+        self.sync()?;
+        let region =
+            Region::map(&file, (HEADER_BYTES + identity.segment_bytes) as usize, true).map_err(failed)?;
+        region.populate(0..how.populate_bytes.min((HEADER_BYTES + identity.segment_bytes) as usize));
+        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]), shared_lock: None })
+    }
+
+    fn fill(
+        &self,
+        file: &File,
+        identity: &Identity,
+        session: &Session,
+        how: Preparation,
+        zeroed: bool,
+    ) -> io::Result<()> {
+        let length = HEADER_BYTES + identity.segment_bytes;
+        allocate(file, length)?;
+        if !zeroed {
+            zero(file, HEADER_BYTES, length, how.zero_fill_bytes)?;
+        }
+        let page = Header::encode_new(identity, session, super::unix_nanos());
+        debug_assert_eq!(page.len(), PAGE);
+        file.write_all_at(page.as_slice(), 0)?;
+        file.sync_all()
+    }
+}
+
+fn create(path: &std::path::Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+}
+
+/// Reserves the blocks, so that a full device is an error here and not a signal at some later store.
+fn allocate(file: &File, length: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::FallocateFlags;
+        loop {
+            match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                // The zeros that are written next reserve the blocks as well.
+                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    file.set_len(length)
+}
+
+/// Writes zeros from `from` to `to`, `chunk` bytes a call: the size of the writes is what decides the size of
+/// the page cache's folios, and a store through the mapping later dirties a whole folio.
+pub(crate) fn zero(file: &File, from: u64, to: u64, chunk: usize) -> io::Result<()> {
+    let zeros = vec![0; chunk];
+    let mut at = from;
+    while at < to {
+        let len = (to - at).min(chunk as u64 - at % chunk as u64) as usize;
+        file.write_all_at(&zeros[..len], at)?;
+        at += len as u64;
+    }
+    Ok(())
+}
