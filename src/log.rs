@@ -355,7 +355,7 @@ impl Inner {
         if recovered.created {
             // The metadata comes last: without it, an interrupted creation begins anew.
             keeper.prepare_next()?;
-            directory.write_meta(&meta)?;
+            directory.create_meta(&meta)?;
         }
         let syncer =
             Arc::new(Syncer::new(Arc::clone(&chain), Arc::clone(&directory), policy, Arc::clone(&counters)));
@@ -427,9 +427,9 @@ impl Inner {
             if lock(&self.closed).is_some() {
                 return Err(Error::closed());
             }
-            let next = Meta { start, ..*meta };
+            let next = Meta { start, generation: meta.generation + 1, ..*meta };
             // First the new start, durably; from then on the files below it are nothing.
-            self.directory.write_meta(&next)?;
+            self.directory.update_meta(&next)?;
             *meta = next;
             self.keeper.discard(self.chain.catalog.take_before(number))?;
         }
@@ -449,6 +449,10 @@ impl Inner {
             let _ = thread.join();
         }
         let outcome = self.finish();
+        if let Err(error) = &outcome {
+            // Whoever still waits for durability gets the reason.
+            self.chain.poison(error.clone());
+        }
         let released = self.directory.release();
         let outcome = outcome.and(released);
         *closed = Some(outcome.clone());
@@ -469,7 +473,8 @@ impl Inner {
         self.keeper.put_away(self.chain.catalog.take_from(geometry.number(end) + 1))?;
         self.directory.sync()?;
         // In the segment that the log ends in; at its very end that may be the one before.
-        let last = self.chain.catalog.find_at(end).or_else(|| self.chain.catalog.find_at(end.checked_sub(1)?));
+        let last =
+            self.chain.catalog.find_at(end).or_else(|| self.chain.catalog.find_at(end.checked_sub(1)?));
         if let Some((segment, body)) = last.as_deref().and_then(|last| Some((last, last.mapped_body()?)))
             && body.region.is_writable()
         {

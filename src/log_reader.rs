@@ -56,6 +56,12 @@ impl LogReader {
     /// # Errors
     /// As [`Log::read`](crate::Log::read).
     pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
+        if lsn.get() < self.watch.published().position()
+            && let Ok(record) = read_published(&self.watch.catalog, lsn.get())
+        {
+            return Ok(record);
+        }
+        // Not there when we last looked, or checked in a way that we do not know yet.
         let (_, end) = self.watch.look()?;
         if lsn.get() >= end.position() {
             return self.watch.read_beyond(lsn.get(), end.position());

@@ -58,6 +58,11 @@ impl Frontier {
 
 impl Walk {
     fn run(&mut self, catalog: &Catalog) -> Result<()> {
+        // Another process' log may have been retired beyond where the last walk stopped.
+        if self.position < catalog.start() {
+            self.position = catalog.start();
+            self.segment = None;
+        }
         loop {
             if self.segment.as_ref().is_none_or(|segment| self.position >= segment.end()) {
                 self.segment = catalog.find_at(self.position);

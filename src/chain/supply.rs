@@ -24,6 +24,8 @@ struct State {
     failed: Option<(u64, crate::error::Error)>,
     /// Somebody waits for an attempt.
     demand: bool,
+    /// Something changed that the preparer should look at soon.
+    poked: bool,
     /// Claims beyond the prepared segments whose writers gave up; the preparer pads them.
     orphans: Vec<(u64, u64)>,
     /// Where the cursor stood when it was closed.
@@ -51,6 +53,7 @@ impl Supply {
                 begun: 0,
                 failed: None,
                 demand: false,
+                poked: false,
                 orphans: Vec::new(),
                 end: 0,
                 stop: false,
@@ -163,7 +166,7 @@ impl Supply {
 
     /// Asks the preparer to look at once.
     pub(crate) fn poke(&self) {
-        lock(&self.state).demand = true;
+        lock(&self.state).poked = true;
         self.wanted.notify_all();
     }
 
@@ -177,9 +180,10 @@ impl Supply {
     /// The preparer waits for something to do, for at most `timeout`.
     pub(crate) fn wait_demand(&self, timeout: Duration) -> Demand {
         let mut state = lock(&self.state);
-        if !state.stop && !state.demand {
+        if !state.stop && !state.demand && !state.poked {
             state = wait_timeout(&self.wanted, state, timeout);
         }
+        state.poked = false;
         if state.stop {
             Demand::Stop
         } else if state.demand {

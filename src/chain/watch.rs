@@ -85,6 +85,11 @@ impl Watch {
         Ok((self.catalog.view(), published))
     }
 
+    /// How far the log was published when somebody last looked.
+    pub(crate) fn published(&self) -> Published {
+        self.frontier.last()
+    }
+
     /// The segment at `position`, if it is there by now.
     pub(crate) fn find_at(&self, position: u64) -> Result<Option<Arc<Segment>>> {
         if let Some(segment) = self.catalog.find_at(position) {

@@ -1,4 +1,5 @@
-//! `log.meta`: what the log is and where it begins.
+//! `log.meta`: what the log is and where it begins. Two slots, written in turn and in place, so that a torn
+//! write leaves the other and that no room is needed.
 
 use super::bytes::{array_at, put, u32_at, u64_at};
 use super::checksum::crc64;
@@ -7,34 +8,68 @@ use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 const MAGIC: [u8; 8] = *b"TIDEMETA";
 
-/// Size of the file in bytes.
-pub(crate) const META_BYTES: usize = 128;
+/// What is written of a slot.
+const SLOT_BYTES: usize = 128;
+/// From one slot to the other: they share no sector and no page.
+const SLOT_STRIDE: usize = 4096;
+/// Size of the file.
+const META_BYTES: usize = 8192;
 const AT_CRC: usize = 120;
 
-/// The contents of `log.meta`. Replaced as a whole (new file, sync, rename, sync of the directory).
+/// The contents of `log.meta`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     pub(crate) log_id: [u8; 16],
     pub(crate) segment_bytes: u64,
     /// Everything below was retired; always the base of a segment.
     pub(crate) start: u64,
+    /// Counts the changes; the valid slot with the higher one is in force.
+    pub(crate) generation: u64,
 }
 
 impl Meta {
-    pub(crate) fn encode(&self) -> [u8; META_BYTES] {
-        let mut out = [0; META_BYTES];
+    /// Where this generation goes in the file.
+    pub(crate) fn slot(&self) -> u64 {
+        if self.generation.is_multiple_of(2) { 0 } else { SLOT_STRIDE.try_into().unwrap_or_default() }
+    }
+
+    /// One slot.
+    pub(crate) fn encode(&self) -> [u8; SLOT_BYTES] {
+        let mut out = [0; SLOT_BYTES];
         put(&mut out, 0, &MAGIC);
         put(&mut out, 8, &VERSION.to_le_bytes());
         put(&mut out, 16, &self.log_id);
         put(&mut out, 32, &self.segment_bytes.to_le_bytes());
         put(&mut out, 40, &self.start.to_le_bytes());
+        put(&mut out, 48, &self.generation.to_le_bytes());
         let crc = crc64(out.get(..AT_CRC).unwrap_or_default());
         put(&mut out, AT_CRC, &crc.to_le_bytes());
         out
     }
 
+    /// A whole new file, in generation zero.
+    pub(crate) fn encode_new(&self) -> Box<[u8]> {
+        let mut out = vec![0; META_BYTES].into_boxed_slice();
+        put(&mut out, 0, &self.encode());
+        out
+    }
+
+    /// Reads a file.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
-        if bytes.len() < META_BYTES || array_at::<8>(bytes, 0) != MAGIC {
+        let first = Self::decode_slot(bytes.get(..SLOT_BYTES).unwrap_or_default());
+        let second = Self::decode_slot(
+            bytes.get(SLOT_STRIDE..SLOT_STRIDE.saturating_add(SLOT_BYTES)).unwrap_or_default(),
+        );
+        match (first, second) {
+            (Ok(first), Ok(second)) if second.generation > first.generation => Ok(second),
+            (Ok(first), _) => Ok(first),
+            (Err(_), Ok(second)) => Ok(second),
+            (Err(first), Err(_)) => Err(first),
+        }
+    }
+
+    fn decode_slot(bytes: &[u8]) -> Result<Self, HeaderError> {
+        if bytes.len() < SLOT_BYTES || array_at::<8>(bytes, 0) != MAGIC {
             return Err(HeaderError::Corrupt("this is not the metadata of a tidelog log"));
         }
         if u64_at(bytes, AT_CRC) != crc64(bytes.get(..AT_CRC).unwrap_or_default()) {
@@ -48,6 +83,7 @@ impl Meta {
             log_id: array_at(bytes, 16),
             segment_bytes: u64_at(bytes, 32),
             start: u64_at(bytes, 40),
+            generation: u64_at(bytes, 48),
         };
         let size_ok = meta.segment_bytes.is_power_of_two()
             && (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&meta.segment_bytes);
@@ -62,15 +98,30 @@ impl Meta {
 mod tests {
     use super::*;
 
+    const META: Meta = Meta { log_id: [9; 16], segment_bytes: 1 << 20, start: 3 << 20, generation: 0 };
+
     #[test]
     fn meta_round_trips_and_notices_every_flipped_bit() {
-        let meta = Meta { log_id: [9; 16], segment_bytes: 1 << 20, start: 3 << 20 };
-        let bytes = meta.encode();
-        assert_eq!(Meta::decode(&bytes), Ok(meta));
-        for bit in 0..META_BYTES * 8 {
-            let mut flipped = bytes;
+        let bytes = META.encode_new();
+        assert_eq!(Meta::decode(&bytes), Ok(META));
+        for bit in 0..SLOT_BYTES * 8 {
+            let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(Meta::decode(&flipped).is_err(), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn the_newer_valid_slot_is_in_force() {
+        let mut bytes = META.encode_new();
+        let next = Meta { start: 5 << 20, generation: 1, ..META };
+        put(&mut bytes, usize::try_from(next.slot()).unwrap(), &next.encode());
+        assert_eq!(Meta::decode(&bytes), Ok(next));
+        let mut torn = bytes.clone();
+        torn[SLOT_STRIDE + 44] ^= 1;
+        assert_eq!(Meta::decode(&torn), Ok(META), "a torn write leaves the slot before it");
+        let last = Meta { start: 6 << 20, generation: 2, ..META };
+        put(&mut bytes, usize::try_from(last.slot()).unwrap(), &last.encode());
+        assert_eq!(Meta::decode(&bytes), Ok(last));
     }
 }

@@ -12,10 +12,11 @@ use std::time::Instant;
 pub use self::report::{LastClose, RecoveryReport, TornTail};
 
 use self::decide::Stop;
-use self::survey::{Suspect, Survey, survey};
+use self::survey::{Survey, Suspect, survey};
 use crate::error::{Error, Result};
 use crate::format::header::{Identity, Session};
 use crate::format::meta::Meta;
+use crate::limits::SEGMENTS_AHEAD;
 use crate::lsn::Lsn;
 use crate::options::Options;
 use crate::primitive::Arc;
@@ -59,7 +60,8 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     }
     let (known, suspects) = sort_out(directory, &listing, &meta)?;
     let rewritten = sync_suspects(directory, &suspects)?;
-    let last = suspects.iter().flat_map(|suspect| &suspect.header.sessions).max_by_key(|session| session.number);
+    let last =
+        suspects.iter().flat_map(|suspect| &suspect.header.sessions).max_by_key(|session| session.number);
     let last = *last.ok_or_else(|| missing(directory, meta.start))?;
     let same_boot = last.boot == directory.boot().0;
 
@@ -70,7 +72,8 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     // A mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
     // of the session table puts that in doubt.
     let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
-    let closed = marked >= newest && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some())
+    let closed = marked >= newest
+        && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some())
         && !torn_session;
     let found = if closed {
         Survey {
@@ -89,8 +92,14 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
 
     if torn_session && found.torn.is_some() {
         // The entry is synced before its opening writes a frame, so a torn one has no frames.
-        let path = suspects.last().map_or_else(Default::default, |suspect| directory.segment_path(suspect.base()));
-        return Err(Error::corrupt("an entry of the session table is damaged, and frames follow", &path, 0, None));
+        let path =
+            suspects.last().map_or_else(Default::default, |suspect| directory.segment_path(suspect.base()));
+        return Err(Error::corrupt(
+            "an entry of the session table is damaged, and frames follow",
+            &path,
+            0,
+            None,
+        ));
     }
 
     // From here on the log's directory is changed.
@@ -117,9 +126,9 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
         segments.push(Arc::new(Segment::unmapped(identity, Arc::clone(directory))));
     }
-    let active = repaired.active.map(|(identity, body)| {
-        Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory))))
-    });
+    let active = repaired
+        .active
+        .map(|(identity, body)| Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory)))));
     let spares = directory.list()?.spares;
     let report = RecoveryReport {
         last_close: match (closed, same_boot) {
@@ -149,7 +158,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         tail: repaired.tail,
         segments,
         active,
-        spares: open_spares(directory, &spares, meta.segment_bytes),
+        spares: open_spares(directory, &spares, &meta, options)?,
         next_spare,
         report,
         created: false,
@@ -183,7 +192,7 @@ fn create(
     let (low, high) = log_id.split_at_mut(8);
     low.copy_from_slice(&nonce(directory)?.to_le_bytes());
     high.copy_from_slice(&nonce(directory)?.to_le_bytes());
-    let meta = Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0 };
+    let meta = Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0, generation: 0 };
     let session = Session {
         start: 0,
         number: 1,
@@ -295,7 +304,11 @@ fn sync_suspects(directory: &Directory, suspects: &[Suspect]) -> Result<u64> {
         if !healthy {
             let path = directory.segment_path(suspect.base());
             repair::rewrite(suspect).map_err(|error| {
-                Error::io("cannot write a segment again whose sync had failed; see to the device", &path, error)
+                Error::io(
+                    "cannot write a segment again whose sync had failed; see to the device",
+                    &path,
+                    error,
+                )
             })?;
             rewritten += 1;
         }
@@ -314,6 +327,16 @@ fn remove_leftovers(directory: &Directory, listing: &mut Listing, meta: &Meta) -
     Ok(())
 }
 
-fn open_spares(directory: &Directory, numbers: &[u64], segment_bytes: u64) -> Vec<Spare> {
-    numbers.iter().filter_map(|number| directory.open_spare(*number, segment_bytes)).collect()
+/// The spares that are of use; more than will be needed soon are deleted.
+fn open_spares(directory: &Directory, numbers: &[u64], meta: &Meta, options: &Options) -> Result<Vec<Spare>> {
+    let mut spares = Vec::new();
+    for number in numbers {
+        match directory.open_spare(*number, meta.segment_bytes) {
+            Some(spare) if spares.len() < options.spares_max().max(SEGMENTS_AHEAD as usize) => {
+                spares.push(spare)
+            }
+            _ => directory.remove(&directory.spare_path(*number))?,
+        }
+    }
+    Ok(spares)
 }

@@ -4,14 +4,12 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::survey::{Suspect, Survey};
+use super::survey::{Survey, Suspect};
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::format::checksum::mask;
 use crate::format::frame::{self, Kind, SHORT_PADDING_BYTES};
-use crate::format::header::{
-    AT_TAIL_MARK, Header, Identity, PAGE, Session, TAIL_MARK_BYTES, TailMark,
-};
+use crate::format::header::{AT_TAIL_MARK, Header, Identity, PAGE, Session, TAIL_MARK_BYTES, TailMark};
 use crate::limits::HEADER_BYTES;
 use crate::segment::{Body, Verifiers};
 use crate::storage::{Directory, zero};
@@ -93,18 +91,13 @@ fn drop_later_segments(
     next_spare: &mut u64,
 ) -> Result<u64> {
     let mut truncated = 0;
-    while let Some(suspect) = suspects.pop_if(|last| last.base() > 0 && last.base() >= found.tail) {
-        // The segment that begins right at the tail is the one to go on with, if it is empty.
+    while let Some(suspect) = suspects.pop_if(|last| last.base() > found.tail) {
         let written = match found.torn {
             None => 0,
             Some(_) => last_nonzero(&suspect, 0).map_err(|error| {
                 Error::io("cannot read a segment", &directory.segment_path(suspect.base()), error)
             })?,
         };
-        if suspect.base() == found.tail && written == 0 {
-            suspects.push(suspect);
-            break;
-        }
         if written == 0 {
             directory.unprepare(suspect.base(), *next_spare)?;
             *next_spare += 1;

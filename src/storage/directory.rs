@@ -9,9 +9,10 @@ use super::lock::WriterLock;
 use super::{Boot, Spare};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
-use crate::format::meta::{META_BYTES, Meta};
+use crate::format::meta::Meta;
 use crate::format::name::{self, Name};
 use crate::limits::HEADER_BYTES;
+use crate::lsn::Lsn;
 use crate::primitive::{Mutex, lock};
 use crate::region::Region;
 use crate::segment::{Body, Verifiers};
@@ -86,7 +87,8 @@ impl Directory {
             directory.lock_shared()?;
             Ok(directory)
         });
-        let pinned = pinned.map_err(|error| Error::io("cannot lock the log's directory", &self.path, error))?;
+        let pinned =
+            pinned.map_err(|error| Error::io("cannot lock the log's directory", &self.path, error))?;
         *lock(&self.pins) = Some(pinned);
         *lock(&self.lock) = None;
         Ok(())
@@ -149,12 +151,12 @@ impl Directory {
         Meta::decode(&bytes).map(Some).map_err(|error| refuse(error, &path))
     }
 
-    /// Replaces `log.meta` as a whole, durably.
-    pub(crate) fn write_meta(&self, meta: &Meta) -> Result<()> {
+    /// Creates `log.meta`, durably.
+    pub(crate) fn create_meta(&self, meta: &Meta) -> Result<()> {
         let path = self.path.join(name::META);
         let temporary = self.path.join(format!("{}{}", name::META, name::TEMPORARY));
         let written = File::create(&temporary).and_then(|file| {
-            file.write_all_at(&meta.encode(), 0)?;
+            file.write_all_at(&meta.encode_new(), 0)?;
             file.sync_all()?;
             std::fs::rename(&temporary, &path)
         });
@@ -162,8 +164,17 @@ impl Directory {
             let _ = std::fs::remove_file(&temporary);
             Error::io("cannot write the log's metadata", &path, error)
         })?;
-        debug_assert_eq!(meta.encode().len(), META_BYTES);
         self.sync()
+    }
+
+    /// Replaces what `log.meta` says, durably and in place: retiring must work on a full device.
+    pub(crate) fn update_meta(&self, meta: &Meta) -> Result<()> {
+        let path = self.path.join(name::META);
+        let written = OpenOptions::new().write(true).open(&path).and_then(|file| {
+            file.write_all_at(&meta.encode(), meta.slot())?;
+            file.sync_data()
+        });
+        written.map_err(|error| Error::io("cannot write the log's metadata", &path, error))
     }
 
     /// Opens a segment's file.
@@ -197,10 +208,23 @@ impl Directory {
     /// Maps a segment for reading. Without the writer's lock, holds a shared lock on the file, so that the
     /// writer does not recycle it.
     pub(crate) fn map_for_reading(&self, identity: &Identity) -> Result<Body> {
+        self.try_map_for_reading(identity).map_err(|error| {
+            // A file that another process retired meanwhile is missing, about to be recycled, or another segment.
+            match self.read_meta() {
+                Ok(Some(meta)) if identity.base() < meta.start => {
+                    Error::retired(Lsn::new(identity.base()), Lsn::new(meta.start))
+                }
+                _ => error,
+            }
+        })
+    }
+
+    fn try_map_for_reading(&self, identity: &Identity) -> Result<Body> {
         let file = self.open_segment(identity.base(), false)?;
         if !self.writer {
             let path = self.segment_path(identity.base());
-            file.lock_shared().map_err(|error| Error::io("cannot lock a segment", &path, error))?;
+            file.try_lock_shared()
+                .map_err(|error| Error::io("cannot lock a segment", &path, error.into()))?;
         }
         let header = self.read_header(&file, identity)?;
         self.map(file, &header, false, !self.writer)

@@ -13,6 +13,9 @@ use crate::format::name;
 /// needs no room on the device.
 const TEXT_BYTES: usize = 128;
 
+const WRITING: &str = "writing";
+const POISONED: &str = "poisoned";
+
 /// Holds `log.lock`. It is `flock`ed, so the lock dies with its holder, however that dies.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
@@ -43,11 +46,9 @@ impl WriterLock {
         let read = file.read_at(&mut bytes, 0).map_err(failed)?;
         let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
         let same_boot = text.contains(&hex(boot));
-        let found_poisoned = same_boot && text.contains("poisoned");
+        let found_poisoned = same_boot && text.contains(POISONED);
         let lock = Self { file, boot, found_poisoned };
-        if !found_poisoned {
-            lock.write("writing").map_err(failed)?;
-        }
+        lock.write(if found_poisoned { POISONED } else { WRITING }).map_err(failed)?;
         Ok(lock)
     }
 
@@ -63,12 +64,12 @@ impl WriterLock {
     /// reboot the device tells the truth by itself.
     pub(crate) fn note_poisoned(&self) {
         // The blocks were written when the lock was taken; a failure costs the next opening its extra care only.
-        let _ = self.write("poisoned");
+        let _ = self.write(POISONED);
     }
 
     /// Notes that what the failed sync left behind was written again.
     pub(crate) fn note_healed(&self) -> std::io::Result<()> {
-        self.write("writing")
+        self.write(WRITING)
     }
 }
 
