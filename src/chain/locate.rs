@@ -27,7 +27,7 @@ pub(crate) fn next_boundary(segments: &[Arc<Segment>], lsn: u64) -> Result<u64> 
     let segment = segment_at(segments, lsn)?;
     let mapped = Mapped::new(segment)?;
     let offset = lsn - segment.base();
-    if lsn % 8 == 0 && matches!(mapped.examine(offset), Found::Record(_) | Found::Padding { .. }) {
+    if lsn.is_multiple_of(8) && matches!(mapped.examine(offset), Found::Record(_) | Found::Padding { .. }) {
         return Ok(lsn);
     }
     let mut at = 0;
@@ -56,7 +56,7 @@ pub(crate) fn read_published(catalog: &super::Catalog, lsn: u64) -> Result<Pinne
 
 /// Reads the record at `lsn` in its segment: a boundary, or any place below the published watermark.
 fn read_in(segment: &Arc<Segment>, lsn: u64) -> Result<PinnedRecord> {
-    if lsn % 8 != 0 {
+    if !lsn.is_multiple_of(8) {
         return Err(Error::not_a_record(Lsn::new(lsn)));
     }
     match Mapped::new(segment)?.examine(lsn - segment.base()) {

@@ -1,5 +1,8 @@
 //! Bytes on disk: what `docs/FORMAT.md` describes. Everything here is pure and takes untrusted bytes.
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 pub(crate) mod bytes;
 pub(crate) mod checksum;

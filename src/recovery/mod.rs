@@ -333,7 +333,7 @@ fn open_spares(directory: &Directory, numbers: &[u64], meta: &Meta, options: &Op
     for number in numbers {
         match directory.open_spare(*number, meta.segment_bytes) {
             Some(spare) if spares.len() < options.spares_max().max(SEGMENTS_AHEAD as usize) => {
-                spares.push(spare)
+                spares.push(spare);
             }
             _ => directory.remove(&directory.spare_path(*number))?,
         }

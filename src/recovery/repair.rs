@@ -46,11 +46,11 @@ pub(super) fn repair(
         }
     }
     let active = suspects.pop_if(|last| found.tail < last.end());
-    if let Some(active) = &active {
-        if found.torn.is_some() {
-            let written_end = zero_tail(active, found.tail).map_err(failed(active.base()))?;
-            repaired.truncated += written_end.saturating_sub(found.tail);
-        }
+    if let Some(active) = &active
+        && found.torn.is_some()
+    {
+        let written_end = zero_tail(active, found.tail).map_err(failed(active.base()))?;
+        repaired.truncated += written_end.saturating_sub(found.tail);
     }
     for suspect in suspects.iter().chain(&active) {
         suspect.file.sync_data().map_err(failed(suspect.base()))?;
