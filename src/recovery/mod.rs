@@ -45,9 +45,8 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<Recovered> {
     let began = Instant::now();
     let mut listing = directory.list()?;
-    let meta = match directory.read_meta()? {
-        Some(meta) => meta,
-        None => return create(directory, &listing, options, began),
+    let Some(meta) = directory.read_meta()? else {
+        return create(directory, &listing, options, began);
     };
     if let Some(bytes) = options.segment_bytes
         && bytes != meta.segment_bytes
