@@ -1,7 +1,7 @@
 //! Keeping the log supplied: segments are prepared ahead, marked when they are full, and recycled when they
 //! were retired.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::chain::{Chain, Demand};
 use crate::error::Result;
@@ -15,6 +15,8 @@ use crate::storage::{Directory, Preparation, Spare};
 /// The keeper looks this often while the log grows, and backs off to the other while it does not.
 const PERIOD_BUSY: Duration = Duration::from_millis(1);
 const PERIOD_IDLE: Duration = Duration::from_millis(100);
+/// After a failure the keeper tries again when somebody waits, and else only so often.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Prepares, marks and recycles segments.
 #[derive(Debug)]
@@ -67,18 +69,26 @@ impl Keeper {
         let mut marks = Marks::new(self.chain.published().position(), self.chain.geometry.segment_bytes());
         let mut period = PERIOD_BUSY;
         let mut seen = 0;
+        let mut failed_at = None;
         loop {
             let claimed = self.chain.claimed();
             period = if claimed == seen { (period * 2).min(PERIOD_IDLE) } else { PERIOD_BUSY };
             seen = claimed;
             match self.chain.supply().wait_demand(period) {
                 Demand::Stop => return,
-                demand => self.look_after(&mut marks, demand == Demand::Waiting),
+                demand => {
+                    self.look_after(&mut marks);
+                    let waiting = demand == Demand::Waiting;
+                    if waiting || failed_at.is_none_or(|at: Instant| at.elapsed() >= RETRY_AFTER) {
+                        failed_at = self.supply(waiting).is_err().then(Instant::now);
+                    }
+                }
             }
         }
     }
 
-    fn look_after(&self, marks: &mut Marks, waiting: bool) {
+    /// Sees which segments are full by now, and which retired ones are free.
+    fn look_after(&self, marks: &mut Marks) {
         // The published watermark frees slots; it is walked only when a segment's end was passed.
         let claimed = self.chain.claimed();
         if claimed >= marks.complete_end + self.chain.geometry.segment_bytes() || !self.chain.has_slot() {
@@ -86,7 +96,12 @@ impl Keeper {
             let _ = self.chain.advance_published();
         }
         self.mark(marks);
-        self.release_held();
+        // A file that cannot be removed now is tried again at the next opening.
+        let _ = self.release_held();
+    }
+
+    /// Prepares as many segments as are to be ready; one at least when somebody waits.
+    fn supply(&self, waiting: bool) -> Result<()> {
         let mut first = true;
         while !self.chain.is_closed() && self.chain.has_slot() && (self.wants_segment() || (first && waiting))
         {
@@ -94,10 +109,11 @@ impl Keeper {
             let attempt = self.chain.supply().begin_attempt();
             if let Err(error) = self.prepare_next() {
                 self.counters.prepare_failures.add(1);
-                self.chain.supply().attempt_failed(attempt, error);
-                return;
+                self.chain.supply().attempt_failed(attempt, error.clone());
+                return Err(error);
             }
         }
+        Ok(())
     }
 
     fn wants_segment(&self) -> bool {

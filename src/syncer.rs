@@ -92,7 +92,10 @@ impl Syncer {
 
     /// Leaves evidence for the next opening, and takes the faults that the sync left for the writers.
     fn after_sync(&self, durable: u64) {
-        let Some(segment) = self.chain.catalog.find_at(durable) else { return };
+        let catalog = &self.chain.catalog;
+        // At the very end of a segment the next one may not be there yet.
+        let segment = catalog.find_at(durable).or_else(|| catalog.find_at(durable.checked_sub(1)?));
+        let Some(segment) = segment else { return };
         segment.store_durable_hint(durable);
         if let (Some(body), true) = (segment.mapped_body(), self.policy != SyncPolicy::None) {
             let tail = segment.file_offset(durable);

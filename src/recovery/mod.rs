@@ -58,7 +58,6 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         )));
     }
     let (known, suspects) = sort_out(directory, &listing, &meta)?;
-    let rewritten = sync_suspects(directory, &suspects)?;
     let last =
         suspects.iter().flat_map(|suspect| &suspect.header.sessions).max_by_key(|session| session.number);
     let last = *last.ok_or_else(|| missing(directory, meta.start))?;
@@ -74,6 +73,8 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     let closed = marked >= newest
         && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some())
         && !torn_session;
+    // What a closed log holds is durable; another sync would only write the pages that were populated ahead.
+    let rewritten = if closed { 0 } else { sync_suspects(directory, &suspects)? };
     let found = if closed {
         Survey {
             tail: marked,
@@ -113,7 +114,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         boot: directory.boot().0,
         opened_unix_ns: unix_nanos(),
     };
-    let repaired = repair::repair(directory, suspects, &found, &session, &mut next_spare)?;
+    let repaired = repair::repair(directory, suspects, &found, closed, &session, &mut next_spare)?;
     if directory.found_poisoned() {
         directory.note_healed()?;
     }

@@ -30,6 +30,7 @@ pub(super) fn repair(
     directory: &Directory,
     mut suspects: Vec<Suspect>,
     found: &Survey,
+    closed: bool,
     session: &Session,
     next_spare: &mut u64,
 ) -> Result<Repaired> {
@@ -52,7 +53,7 @@ pub(super) fn repair(
         let written_end = zero_tail(active, found.tail).map_err(failed(active.base()))?;
         repaired.truncated += written_end.saturating_sub(found.tail);
     }
-    for suspect in suspects.iter().chain(&active) {
+    for suspect in suspects.iter().chain(&active).filter(|_| !closed) {
         suspect.file.sync_data().map_err(failed(suspect.base()))?;
     }
     // Now that they are durable, they can be marked so; the next opening need not look into them.
@@ -67,6 +68,8 @@ pub(super) fn repair(
         match begin_session(&active, session).map_err(failed(base))? {
             Some(header) => {
                 let body = directory.map_for_writing(active.file, &header)?;
+                // The header page alone: a sync of the file would write the pages that were populated ahead.
+                body.region.flush(0..HEADER_BYTES as usize).map_err(failed(base))?;
                 repaired.active = Some((header.identity, body));
             }
             None => {
@@ -150,8 +153,8 @@ fn write_padding(suspect: &Suspect, from: u64, to: u64) -> io::Result<()> {
     suspect.file.write_all_at(&word.to_le_bytes(), at)
 }
 
-/// Records this opening in the segment's header and takes the mark of the last closing away, durably, before
-/// anything is appended. `None` when the table is full.
+/// Records this opening in the segment's header and takes the mark of the last closing away; the caller makes
+/// that durable before anything is appended. `None` when the table is full.
 fn begin_session(active: &Suspect, session: &Session) -> io::Result<Option<Header>> {
     let mut header = active.header.clone();
     // An opening that wrote nothing gives its entry up, unless it is the segment's first.
@@ -161,7 +164,6 @@ fn begin_session(active: &Suspect, session: &Session) -> io::Result<Option<Heade
     let Some((offset, bytes)) = header.session_slot(session) else { return Ok(None) };
     active.file.write_all_at(&bytes, offset as u64)?;
     active.file.write_all_at(&[0; TAIL_MARK_BYTES], AT_TAIL_MARK as u64)?;
-    active.file.sync_data()?;
     header.sessions.push(*session);
     Ok(Some(header))
 }
