@@ -13,10 +13,14 @@ use crate::limits::HEADER_BYTES;
 use crate::region::Region;
 use crate::segment::{Body, Verifiers};
 
+/// The size of zeroing writes where they are needed although none were asked for.
+const ZERO_FILL_UNASKED: usize = 64 << 10;
+
 /// How segments are made ready.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preparation {
-    /// Size of the writes that fill with zeros; sets the page cache's folio size.
+    /// Size of the writes that fill with zeros; sets the page cache's folio size. Zero: fresh files are only
+    /// allocated.
     pub(crate) zero_fill_bytes: usize,
     /// How much of the mapping takes its write faults ahead of use.
     pub(crate) populate_bytes: usize,
@@ -76,11 +80,12 @@ impl Directory {
         let failed = |error| Error::io("cannot prepare a segment", &path, error);
         let temporary = self.path().join(format!("{}{}", name::segment(identity.base()), name::TEMPORARY));
         let made = match spare {
-            Some(spare) => std::fs::rename(&spare.path, &temporary).map(|()| (spare.file, spare.zeroed)),
-            None => create(&temporary).map(|file| (file, false)),
+            Some(spare) => std::fs::rename(&spare.path, &temporary)
+                .map(|()| (spare.file, if spare.zeroed { Contents::Zeros } else { Contents::Stale })),
+            None => create(&temporary).map(|file| (file, Contents::Nothing)),
         };
-        let (file, zeroed) = made.map_err(failed)?;
-        let ready = self.fill(&file, identity, session, how, zeroed).and_then(|()| {
+        let (file, contents) = made.map_err(failed)?;
+        let ready = self.fill(&file, identity, session, how, contents).and_then(|()| {
             std::fs::rename(&temporary, &path)?;
             Ok(())
         });
@@ -102,12 +107,18 @@ impl Directory {
         identity: &Identity,
         session: &Session,
         how: Preparation,
-        zeroed: bool,
+        contents: Contents,
     ) -> io::Result<()> {
         let length = HEADER_BYTES + identity.segment_bytes;
-        allocate(file, length)?;
-        if !zeroed {
-            zero(file, HEADER_BYTES, length, how.zero_fill_bytes)?;
+        let reserved = allocate(file, length)?;
+        let as_is = match contents {
+            Contents::Zeros => true,
+            Contents::Nothing => reserved && how.zero_fill_bytes == 0,
+            Contents::Stale => false,
+        };
+        if !as_is {
+            let chunk = if how.zero_fill_bytes == 0 { ZERO_FILL_UNASKED } else { how.zero_fill_bytes };
+            zero(file, HEADER_BYTES, length, chunk)?;
         }
         let page = Header::encode_new(identity, session, super::unix_nanos());
         debug_assert_eq!(page.len(), PAGE);
@@ -116,26 +127,35 @@ impl Directory {
     }
 }
 
+/// What a file holds behind its header before it is filled.
+#[derive(Clone, Copy)]
+enum Contents {
+    Nothing,
+    Zeros,
+    Stale,
+}
+
 fn create(path: &std::path::Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
 }
 
-/// Reserves the blocks, so that a full device is an error here and not a signal at some later store.
-fn allocate(file: &File, length: u64) -> io::Result<()> {
+/// Reserves the blocks, so that a full device is an error here and not a signal at some later store. False
+/// where the file system cannot: then the zeros that are written next reserve them.
+fn allocate(file: &File, length: u64) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::FallocateFlags;
         loop {
             match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(true),
                 Err(rustix::io::Errno::INTR) => {}
-                // The zeros that are written next reserve the blocks as well.
                 Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
                 Err(error) => return Err(error.into()),
             }
         }
     }
-    file.set_len(length)
+    file.set_len(length)?;
+    Ok(false)
 }
 
 /// Writes zeros from `from` to `to`, `chunk` bytes a call: the size of the writes is what decides the size of
