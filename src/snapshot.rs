@@ -51,6 +51,20 @@ impl Snapshot {
     /// [`start`](Self::start) ([`Retired`](crate::ErrorKind::Retired)), after [`end`](Self::end)
     /// ([`NotWritten`](crate::ErrorKind::NotWritten)), or inside a record
     /// ([`NotARecord`](crate::ErrorKind::NotARecord)).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use std::ops::Bound;
+    ///
+    /// let lsns: Vec<_> = log.append_batch(&["a", "b", "c"])?.collect();
+    /// let snapshot = log.snapshot();
+    /// assert_eq!(snapshot.range(lsns[1]..).count(), 2);
+    /// assert_eq!(snapshot.range(..lsns[1]).count(), 1);
+    /// let after_a = (Bound::Excluded(lsns[0]), Bound::Unbounded);
+    /// assert_eq!(snapshot.range(after_a).next().unwrap()?.payload(), b"b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn range(&self, range: impl RangeBounds<Lsn>) -> Records<'_> {
         let from = match range.start_bound() {
@@ -158,7 +172,12 @@ impl<'a> SegmentSnapshot<'a> {
     }
 }
 
-/// Iterates over records, oldest first, verifying each. After an error it ends.
+/// Iterates over records, oldest first, verifying each. From [`Snapshot::iter`], [`Snapshot::range`] and
+/// [`SegmentSnapshot::iter`].
+///
+/// Its items are errors where a record does not verify ([`Corrupt`](crate::ErrorKind::Corrupt)) or a segment cannot be
+/// mapped ([`Io`](crate::ErrorKind::Io)). After an error it ends; `Snapshot::range` goes on behind the damage, from
+/// an LSN that is known.
 #[derive(Clone)]
 pub struct Records<'a> {
     snapshot: &'a Snapshot,
