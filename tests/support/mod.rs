@@ -1,0 +1,203 @@
+//! What the fault tests share: a random source, children that are run with a time limit, and records whose
+//! contents follow from who wrote them.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// The role that a re-executed test binary plays; absent in the test process itself.
+pub(crate) const ROLE: &str = "TIDELOG_TEST_ROLE";
+
+/// No child needs as long; one that does hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `splitmix64`.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(crate) fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+}
+
+/// The seed of this run: `TIDELOG_SEED`, or another one each time. Printed, so that a failure can be run again.
+pub(crate) fn seed(test: &str) -> u64 {
+    let seed = std::env::var("TIDELOG_SEED").ok().map(|text| text.parse().expect("TIDELOG_SEED is a number"));
+    let seed = seed.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32)
+    });
+    println!("{test}: TIDELOG_SEED={seed}");
+    seed
+}
+
+/// A record's payload, told by its number alone. Eight bytes or more begin with the number.
+pub(crate) fn payload(id: u64, len: usize) -> Vec<u8> {
+    let mut random = Random::new(id);
+    let mut bytes = id.to_le_bytes().to_vec();
+    while bytes.len() < len {
+        bytes.extend_from_slice(&random.next().to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// True when the test must not run here; says why. Where `TIDELOG_NO_SKIP=1` that is a failure.
+pub(crate) fn skip(test: &str, missing: Option<String>) -> bool {
+    let Some(missing) = missing else { return false };
+    assert!(
+        std::env::var("TIDELOG_NO_SKIP").as_deref() != Ok("1"),
+        "{test} cannot run, and TIDELOG_NO_SKIP=1: {missing}"
+    );
+    println!("{test}: SKIPPED: {missing}");
+    true
+}
+
+/// Why `program` cannot be run; `None` where it can.
+pub(crate) fn lacks(program: &str, arguments: &[&str]) -> Option<String> {
+    match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => {
+            Some(format!("{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+        }
+        Err(error) => Some(format!("{program} does not start: {error}")),
+    }
+}
+
+/// The role that this process plays, where it is a child.
+pub(crate) fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
+}
+
+/// This test binary again, running the one test `test` in `role`.
+pub(crate) fn myself(test: &str, role: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    as_role(&mut command, test, role);
+    command
+}
+
+/// The same under `strace` with `arguments`.
+pub(crate) fn myself_traced(arguments: &[&str], test: &str, role: &str) -> Command {
+    let mut command = Command::new("strace");
+    command.arg("-f").args(arguments).arg("--").arg(std::env::current_exe().unwrap());
+    as_role(&mut command, test, role);
+    command
+}
+
+fn as_role(command: &mut Command, test: &str, role: &str) {
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    command.env(ROLE, role).env("RUST_BACKTRACE", "0").stdin(Stdio::null());
+}
+
+/// Runs `command` to its end. One that takes longer than `PATIENCE` is killed, which fails the test.
+pub(crate) fn finish(mut command: Command) -> Output {
+    use std::os::unix::process::CommandExt;
+    // A group of its own, so that a tracer goes together with what it traces.
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .expect("the child starts");
+    let stdout = drain(child.stdout.take().unwrap());
+    let stderr = drain(child.stderr.take().unwrap());
+    let status = wait(&mut child, PATIENCE);
+    if status.is_none() {
+        kill_group(&mut child);
+    }
+    let output = |receiver: mpsc::Receiver<Vec<u8>>| receiver.recv_timeout(PATIENCE).unwrap_or_default();
+    let (stdout, stderr) = (output(stdout), output(stderr));
+    let Some(status) = status else {
+        panic!(
+            "{command:?} hangs\n--- stdout\n{}\n--- stderr\n{}",
+            String::from_utf8_lossy(&stdout),
+            String::from_utf8_lossy(&stderr)
+        );
+    };
+    Output { status, stdout, stderr }
+}
+
+/// Runs `command` to its end and demands success. Returns what it wrote to stdout.
+pub(crate) fn succeed(command: Command) -> String {
+    let text = format!("{command:?}");
+    let output = finish(command);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{text}: {}\n--- stdout\n{stdout}\n--- stderr\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    stdout
+}
+
+fn drain(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
+
+/// Waits for the end of `child`, for at most `patience`.
+pub(crate) fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait().expect("the child can be waited for") {
+            return Some(status);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn kill_group(child: &mut Child) {
+    let group = format!("-{}", child.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Kills the child when the test ends in any way.
+#[derive(Debug)]
+pub(crate) struct Leash(pub(crate) Child);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The names in a directory, for messages.
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
