@@ -83,7 +83,7 @@ fn policy(number: u64) -> SyncPolicy {
 }
 
 fn checksum(number: u64) -> Checksum {
-    if number % 2 == 0 { Checksum::Crc32c } else { Checksum::Crc64 }
+    if number.is_multiple_of(2) { Checksum::Crc32c } else { Checksum::Crc64 }
 }
 
 // ---- The child ---------------------------------------------------------------------------------------

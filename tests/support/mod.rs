@@ -96,14 +96,6 @@ pub(crate) fn myself(test: &str, role: &str) -> Command {
     command
 }
 
-/// The same under `strace` with `arguments`.
-pub(crate) fn myself_traced(arguments: &[&str], test: &str, role: &str) -> Command {
-    let mut command = Command::new("strace");
-    command.arg("-f").args(arguments).arg("--").arg(std::env::current_exe().unwrap());
-    as_role(&mut command, test, role);
-    command
-}
-
 fn as_role(command: &mut Command, test: &str, role: &str) {
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
     command.env(ROLE, role).env("RUST_BACKTRACE", "0").stdin(Stdio::null());
@@ -200,4 +192,95 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+// ---- Under strace ------------------------------------------------------------------------------------
+
+/// Why nothing can be traced here; `None` where it can.
+pub(crate) fn lacks_strace() -> Option<String> {
+    lacks("strace", &["-f", "-o", "/dev/null", "-e", "inject=msync:error=EIO:when=1", "true"])
+}
+
+/// In a child: everything is set up, tracing may begin. Returns when it has.
+pub(crate) fn ready_to_be_traced() {
+    println!("\nready");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    assert_eq!(line, "go\n");
+}
+
+/// A traced child's end.
+#[derive(Debug)]
+pub(crate) struct Traced {
+    pub(crate) output: Output,
+    /// What strace wrote: a line for each system call, with the thread's number first.
+    pub(crate) trace: String,
+}
+
+impl Traced {
+    /// Demands that the child succeeded; returns its stdout.
+    pub(crate) fn succeeded(&self) -> String {
+        let stdout = String::from_utf8_lossy(&self.output.stdout).into_owned();
+        assert!(
+            self.output.status.success(),
+            "{}\n--- stdout\n{stdout}\n--- stderr\n{}\n--- end of trace\n{}",
+            self.output.status,
+            String::from_utf8_lossy(&self.output.stderr),
+            self.trace.lines().rev().take(60).collect::<Vec<_>>().join("\n")
+        );
+        stdout
+    }
+}
+
+/// Runs this binary's test `test` in `role`, under strace with `arguments` from where the child says that it is
+/// ready; so that calls are counted from there.
+pub(crate) fn trace(arguments: &[&str], test: &str, role: &str) -> Traced {
+    use std::io::{BufRead, BufReader, Write};
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("trace");
+    let mut command = myself(test, role);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Leash(child);
+    let stderr = drain(child.0.stderr.take().unwrap());
+    let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
+    let mut line = String::new();
+    while line != "ready\n" {
+        line.clear();
+        assert!(stdout.read_line(&mut line).unwrap() > 0, "{role}: the child is never ready");
+    }
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-p", &child.0.id().to_string(), "-o"]).arg(&file).args(arguments);
+    let mut strace = Leash(strace.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut said = BufReader::new(strace.0.stderr.take().unwrap());
+    let mut attached = String::new();
+    while !attached.contains("attached") {
+        assert!(said.read_line(&mut attached).unwrap() > 0, "strace {arguments:?}: {attached}");
+    }
+    let said = drain(said);
+    let stdout = drain(stdout);
+    child.0.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let status = wait(&mut child.0, PATIENCE);
+    if status.is_none() {
+        // Where its threads hang.
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", child.0.id())).into_iter().flatten().flatten();
+        for task in tasks {
+            let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            println!("{}: {} {}", task.path().display(), read("comm").trim(), read("syscall").trim());
+        }
+        let _ = child.0.kill();
+    }
+    assert!(wait(&mut strace.0, PATIENCE).is_some(), "strace does not end");
+    drop(child);
+    let all = |receiver: mpsc::Receiver<Vec<u8>>| receiver.recv_timeout(PATIENCE).unwrap_or_default();
+    let (stdout, stderr, _) = (all(stdout), all(stderr), all(said));
+    let trace = String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()).into_owned();
+    let Some(status) = status else {
+        panic!(
+            "{role} hangs under strace {arguments:?}\n--- stdout\n{}\n--- stderr\n{}\n--- end of trace\n{}",
+            String::from_utf8_lossy(&stdout),
+            String::from_utf8_lossy(&stderr),
+            trace.lines().rev().take(60).collect::<Vec<_>>().join("\n")
+        );
+    };
+    Traced { output: Output { status, stdout, stderr }, trace }
 }
