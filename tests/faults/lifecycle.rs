@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tidelog::{ErrorKind, LastClose, Log, LogReader, Options, SyncPolicy};
 
-use crate::support::{Leash, PATIENCE, finish, myself, role, succeed, wait};
+use crate::support::{Leash, PATIENCE, finish, myself, quick_directory, role, succeed, wait};
 
 fn options() -> Options {
     Options::new().segment_bytes(1 << 16).sync_policy(SyncPolicy::None)
@@ -130,6 +130,28 @@ fn a_child_that_runs_does_not_keep_the_log_of_a_closed_handle() {
     let said = succeed(myself("lifecycle::child_opens", directory.path().to_str().unwrap()));
     assert!(said.lines().any(|line| line == "opened"), "{said}");
     drop(child);
+}
+
+/// A process that is being started holds a copy of every file for a moment, the lock's too.
+#[test]
+fn a_closed_log_is_free_while_other_threads_start_processes() {
+    if role().is_some() {
+        return;
+    }
+    let directory = quick_directory();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            });
+        }
+        let outcome = (0..150).try_for_each(|_| options().open(directory.path())?.close());
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        outcome.unwrap();
+    });
 }
 
 #[test]
