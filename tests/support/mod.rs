@@ -185,6 +185,11 @@ impl Drop for Leash {
     }
 }
 
+/// A directory in memory where there is one: for what does not depend on the device.
+pub(crate) fn quick_directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// The names in a directory, for messages.
 pub(crate) fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
