@@ -25,7 +25,7 @@ use self::ring::Ring;
 use self::supply::Supply;
 use crate::error::{Error, Result};
 use crate::limits::{HEADER_BYTES, POSITION_MAX, claim_max};
-use crate::primitive::{Arc, AtomicU64, Ordering, Patience};
+use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, Patience, lock};
 use crate::segment::claim::{Claimed, Place};
 use crate::segment::scan::Published;
 use crate::segment::{Segment, Verifier};
@@ -85,6 +85,8 @@ pub(crate) struct Chain {
     pub(crate) catalog: Catalog,
     frontier: Frontier,
     supply: Supply,
+    /// Why the cursor was closed, where that was not by closing the log.
+    failure: Mutex<Option<Error>>,
 }
 
 impl Chain {
@@ -106,6 +108,7 @@ impl Chain {
             catalog: Catalog::new(segments),
             frontier: Frontier::new(tail),
             supply: Supply::new(prepared_end),
+            failure: Mutex::new(None),
         }
     }
 
@@ -184,7 +187,7 @@ impl Chain {
     }
 
     fn closed_error(&self) -> Error {
-        self.durability.poison().unwrap_or_else(Error::closed)
+        lock(&self.failure).clone().unwrap_or_else(Error::closed)
     }
 
     /// Gives out no more claims. Returns true to the one caller that closed.
@@ -297,7 +300,9 @@ impl Chain {
 
     /// A sync failed, or a header word in memory is damaged: nothing is given out or made durable any more.
     pub(crate) fn poison(&self, error: Error) {
-        self.durability.set_poison(error);
+        let first = lock(&self.failure).get_or_insert(error).clone();
+        // No append succeeds any more when the first waiter is told.
         self.close_cursor();
+        self.durability.set_poison(first);
     }
 }

@@ -21,6 +21,8 @@ const POISONED: &str = "poisoned";
 pub(crate) struct WriterLock {
     file: File,
     boot: Boot,
+    /// The process that took it.
+    holder: u32,
     /// The previous holder's sync failed in this boot: what it wrote may be in the page cache alone, marked clean.
     pub(crate) found_poisoned: bool,
 }
@@ -47,7 +49,7 @@ impl WriterLock {
         let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
         let same_boot = text.contains(&hex(boot));
         let found_poisoned = same_boot && text.contains(POISONED);
-        let lock = Self { file, boot, found_poisoned };
+        let lock = Self { file, boot, holder: std::process::id(), found_poisoned };
         lock.write(if found_poisoned { POISONED } else { WRITING }).map_err(failed)?;
         Ok(lock)
     }
@@ -70,6 +72,16 @@ impl WriterLock {
     /// Notes that what the failed sync left behind was written again.
     pub(crate) fn note_healed(&self) -> std::io::Result<()> {
         self.write(WRITING)
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Not by closing the file alone: a process that another thread is just starting holds a copy of it until
+        // it runs its program. In such a copy of this process itself the lock is not its to give up.
+        if self.holder == std::process::id() {
+            let _ = self.file.unlock();
+        }
     }
 }
 

@@ -90,6 +90,9 @@ impl Directory {
         };
         let (file, contents) = made.map_err(failed)?;
         let ready = self.fill(&file, identity, session, how, contents).and_then(|()| {
+            // A recycled file is still locked against readers of the segment that it was. Those see by its header
+            // now that it is another one; and who comes by the new name must not be kept out.
+            file.unlock()?;
             std::fs::rename(&temporary, &path)?;
             Ok(())
         });

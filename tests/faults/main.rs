@@ -1,0 +1,13 @@
+//! What can fail around the log fails here for real: system calls, syncs, space, processes.
+#![allow(
+    clippy::disallowed_types,
+    reason = "the rule is for the library, which the model checker looks into"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod full_disk;
+mod lifecycle;
+mod sync_errors;
+mod syscalls;
