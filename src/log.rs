@@ -248,8 +248,11 @@ impl Log {
     ///
     /// # Errors
     /// [`NotWritten`](crate::ErrorKind::NotWritten) for an LSN beyond the log's end;
+    /// [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock) inside a closure of `append_with`;
     /// [`Io`](crate::ErrorKind::Io).
     pub fn retire_before(&self, lsn: Lsn) -> Result<Lsn> {
+        // Somebody who closes the log may hold the lock that is taken here, and wait for this thread's claim.
+        refuse_inside_claim()?;
         self.inner.retire_before(lsn.get())
     }
 
