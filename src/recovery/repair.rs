@@ -168,6 +168,11 @@ fn begin_session(active: &Suspect, session: &Session) -> io::Result<Option<Heade
         header.sessions.pop();
     }
     let Some((offset, bytes)) = header.session_slot(session) else { return Ok(None) };
+    if header.torn_session {
+        // What is no entry goes, or it would put later openings in doubt for ever.
+        active.file.write_all_at(&vec![0; PAGE - offset], offset as u64)?;
+        header.torn_session = false;
+    }
     active.file.write_all_at(&bytes, offset as u64)?;
     active.file.write_all_at(&[0; TAIL_MARK_BYTES], AT_TAIL_MARK as u64)?;
     header.sessions.push(*session);

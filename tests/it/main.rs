@@ -2,4 +2,5 @@
 
 mod append;
 mod behaviour;
+mod corruption;
 mod support;

@@ -107,9 +107,15 @@ pub(crate) fn names(dir: &Path, ending: &str) -> Vec<String> {
     names
 }
 
+/// A directory for tests that open hundreds of logs: in memory where there is such a file system, since no test
+/// can tell what a device did with a sync.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Writes files into a new directory.
 pub(crate) fn restore(files: &BTreeMap<String, Vec<u8>>) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     for (name, bytes) in files {
         std::fs::write(dir.path().join(name), bytes).unwrap();
     }
