@@ -3,4 +3,6 @@
 mod append;
 mod behaviour;
 mod corruption;
+mod damaged_files;
+mod reading;
 mod support;
