@@ -456,6 +456,7 @@ impl Inner {
             // Whoever still waits for durability gets the reason.
             self.chain.poison(error.clone());
         }
+        self.chain.catalog.map_held();
         let released = self.directory.release();
         let outcome = outcome.and(released);
         *closed = Some(outcome.clone());

@@ -5,4 +5,5 @@ mod behaviour;
 mod corruption;
 mod damaged_files;
 mod reading;
+mod retire;
 mod support;

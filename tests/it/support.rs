@@ -136,7 +136,7 @@ pub(crate) fn crash_files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         let entries = before.iter().filter(|name| *name != "log.lock");
         let read = entries.map(|name| Ok((name.clone(), std::fs::read(dir.join(name))?)));
         let read: std::io::Result<BTreeMap<_, _>> = read.collect();
-        let still = names(dir, ".tmp").is_empty() && names(dir, "") == before;
+        let still = names(dir, ".seg.tmp").is_empty() && names(dir, "") == before;
         copy = read.ok().filter(|_| still);
         copy.is_some()
     });
