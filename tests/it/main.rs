@@ -4,6 +4,7 @@ mod append;
 mod behaviour;
 mod corruption;
 mod damaged_files;
+mod model;
 mod policy;
 mod reading;
 mod retire;
