@@ -187,6 +187,8 @@ impl Keeper {
             self.directory.unprepare(segment.base(), number)?;
         }
         for segment in std::mem::take(&mut stock.held) {
+            // Whoever still holds it may not have read from it yet; one that cannot be mapped says so to them.
+            let _ = segment.body();
             self.directory.recycle(segment.base(), None)?;
         }
         Ok(())

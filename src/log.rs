@@ -299,6 +299,7 @@ impl Log {
     /// # Errors
     /// * [`NotWritten`](crate::ErrorKind::NotWritten): the LSN lies beyond the log's end.
     /// * [`Closed`](crate::ErrorKind::Closed): there is something to drop, and the log is closed.
+    /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): inside a closure of `append_with`.
     /// * [`Io`](crate::ErrorKind::Io), [`StorageFull`](crate::ErrorKind::StorageFull): the new start could not be
     ///   written, and then nothing was dropped; or a file could not be removed, and the next opening does it.
     ///
@@ -320,6 +321,8 @@ impl Log {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn retire_before(&self, lsn: Lsn) -> Result<Lsn> {
+        // Somebody who closes the log may hold the lock that is taken here, and wait for this thread's claim.
+        refuse_inside_claim()?;
         self.inner.retire_before(lsn.get())
     }
 
@@ -540,6 +543,7 @@ impl Inner {
             // Whoever still waits for durability gets the reason.
             self.chain.poison(error.clone());
         }
+        self.chain.catalog.map_held();
         let released = self.directory.release();
         let outcome = outcome.and(released);
         *closed = Some(outcome.clone());

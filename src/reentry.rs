@@ -21,17 +21,19 @@ pub(crate) fn is_inside_claim() -> bool {
 
 /// While this lives, the thread has a claim open.
 #[derive(Debug)]
-pub(crate) struct InsideClaim;
+pub(crate) struct InsideClaim {
+    /// A batch inside a closure of `append_with` ends before the closure does.
+    before: bool,
+}
 
 impl InsideClaim {
     pub(crate) fn enter() -> Self {
-        IN_CLAIM.with(|inside| inside.set(true));
-        Self
+        Self { before: IN_CLAIM.with(|inside| inside.replace(true)) }
     }
 }
 
 impl Drop for InsideClaim {
     fn drop(&mut self) {
-        IN_CLAIM.with(|inside| inside.set(false));
+        IN_CLAIM.with(|inside| inside.set(self.before));
     }
 }
