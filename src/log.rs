@@ -17,7 +17,7 @@ use crate::policy::SyncPolicy;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::record::PinnedRecord;
 use crate::recovery::{RecoveryReport, recover};
-use crate::reentry::{is_inside_claim, refuse_inside_claim};
+use crate::reentry::refuse_inside_claim;
 use crate::segment::Verifier;
 use crate::snapshot::Snapshot;
 use crate::stats::{Counters, Stats};
@@ -211,15 +211,7 @@ impl Log {
     /// `append_with`. (Inside such a closure it does not wait, and ends at the first record that is not there.)
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let chain = &self.inner.chain;
-        let seen = if is_inside_claim() {
-            chain.advance_published()
-        } else {
-            chain.wait_published(chain.written_end())
-        };
-        // A damaged header word is reported by whoever reads or syncs that far; up to there all is well.
-        let end = seen.unwrap_or_else(|_| chain.published());
-        Snapshot::new(chain.catalog.view(), end)
+        Snapshot::of(&self.inner.chain)
     }
 
     /// The record at `lsn`, in constant time. It keeps its segment mapped as long as it is held.
@@ -469,7 +461,8 @@ impl Inner {
         self.keeper.put_away(self.chain.catalog.take_from(geometry.number(end) + 1))?;
         self.directory.sync()?;
         // In the segment that the log ends in; at its very end that may be the one before.
-        let last = self.chain.catalog.find_at(end).or_else(|| self.chain.catalog.find_at(end.checked_sub(1)?));
+        let last =
+            self.chain.catalog.find_at(end).or_else(|| self.chain.catalog.find_at(end.checked_sub(1)?));
         if let Some((segment, body)) = last.as_deref().and_then(|last| Some((last, last.mapped_body()?)))
             && body.region.is_writable()
         {

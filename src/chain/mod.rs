@@ -8,13 +8,16 @@ mod catalog;
 mod durability;
 mod frontier;
 mod locate;
+mod retired;
 mod ring;
 mod supply;
+mod sync;
 mod watch;
 
 pub(crate) use catalog::{Catalog, View};
 pub(crate) use durability::Durability;
 pub(crate) use locate::{check_boundary, next_boundary, read_live, read_published, segment_at};
+pub(crate) use retired::Retired;
 pub(crate) use supply::Demand;
 pub(crate) use watch::Watch;
 
@@ -289,6 +292,12 @@ impl Chain {
     /// Lets go of segments that nobody writes to any more.
     pub(crate) fn release_published(&self) {
         self.ring.clear(self.published());
+    }
+
+    /// Claims no longer heed the limit, until the next segment is installed.
+    #[cfg(tidelog_loom)]
+    pub(crate) fn lift_limit(&self) {
+        self.limit.store(POSITION_MAX, Ordering::Relaxed);
     }
 
     pub(crate) fn supply(&self) -> &Supply {
