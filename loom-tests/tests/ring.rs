@@ -30,7 +30,7 @@ fn the_recycler_waits_for_the_last_publish() {
         model.lift_limit();
         let last = spawn(&model, |model| model.append(b"x").unwrap().lsn);
         let mut all = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..3 {
             all.push((model.append(b"y").unwrap().lsn, b"y".to_vec()));
         }
         // Slot 0: segment 2 may come only when `last` is written, wherever that is.
@@ -96,9 +96,6 @@ fn nothing_is_touched_after_publishing() {
         let writer = spawn(&model, |model| model.append(b"").unwrap().lsn);
         if model.advance_published() >= 64 {
             model.retire(1);
-            assert_eq!(model.recycle(), 0, "the walk still holds it");
-            model.append(b"").unwrap();
-            model.advance_published();
             assert_eq!(model.recycle(), 1);
         }
         assert_eq!(writer.join().unwrap(), 48);
