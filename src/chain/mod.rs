@@ -165,7 +165,10 @@ impl Chain {
         if let Some(claimed) = self.ring.begin(number, place) {
             return Ok(claimed);
         }
-        self.supply.wait_installed(position, bytes, || self.ring.holds(number))?;
+        let installed = || self.ring.holds(number);
+        // A log that is closed or poisoned gets no more segments.
+        let refused = || self.is_closed().then(|| self.closed_error());
+        self.supply.wait_installed(position, bytes, installed, refused)?;
         self.ring.begin(number, place).ok_or_else(|| self.closed_error())
     }
 
