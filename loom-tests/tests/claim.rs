@@ -147,3 +147,31 @@ fn a_straddling_orphan_is_padded_later() {
         assert_records(&model, &[(0, b"one"), (24, b"two"), (72, b"next")]);
     });
 }
+
+/// A claim inside a closure of `append_with` never waits for a segment: its own claim could be what keeps the
+/// slot from being free.
+#[test]
+fn a_claim_inside_a_claim_does_not_wait() {
+    check(3, || {
+        let model = Model::new(2);
+        model.lift_limit();
+        let writer = spawn(&model, |model| {
+            let mut inner = Vec::new();
+            let outer = model.append_with(0, |_| {
+                for _ in 0..8 {
+                    match model.append(b"") {
+                        Ok(written) => inner.push((written.lsn, Vec::new())),
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldDeadlock),
+                    }
+                }
+            });
+            inner.push((outer.unwrap().lsn, Vec::new()));
+            inner
+        });
+        let all = writer.join().unwrap();
+        // The segment's slot is free now, and what the inner claims left is padded.
+        model.advance_published();
+        assert!(model.install_next());
+        assert_record_set(&model, all);
+    });
+}

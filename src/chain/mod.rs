@@ -166,8 +166,12 @@ impl Chain {
             return Ok(claimed);
         }
         let installed = || self.ring.holds(number);
-        // A log that is closed or poisoned gets no more segments.
-        let refused = || self.is_closed().then(|| self.closed_error());
+        // A log that is closed or poisoned gets no more segments. And inside a closure of `append_with`, the claim
+        // of that one may be what keeps the slot of this one's segment from being free.
+        let refused = || {
+            let closed = self.is_closed().then(|| self.closed_error());
+            closed.or_else(|| crate::reentry::refuse_inside_claim().err())
+        };
         self.supply.wait_installed(position, bytes, installed, refused)?;
         self.ring.begin(number, place).ok_or_else(|| self.closed_error())
     }
