@@ -65,6 +65,20 @@ fn a_straddling_claim_pads_both_parts() {
     });
 }
 
+/// A writer that finds no room wakes the preparer, and the next segment wakes the writer.
+#[test]
+fn a_writer_without_room_gets_a_segment() {
+    check(3, || {
+        let model = Model::new(1);
+        model.append(b"one").unwrap();
+        let writer = spawn(&model, |model| model.append(b"two").unwrap().lsn);
+        assert!(model.wait_demand());
+        model.attempt(true);
+        assert_eq!(writer.join().unwrap(), 24);
+        assert_records(&model, &[(0, b"one"), (24, b"two")]);
+    });
+}
+
 /// Threads that pass the limit together run beyond the prepared segments: they wait for the next one, and take
 /// nothing that was not prepared. The preparer wakes for them, and wakes them.
 #[test]

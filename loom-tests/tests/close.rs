@@ -48,17 +48,18 @@ fn two_closers() {
     });
 }
 
-/// A claim that a panic leaves behind, with a sync and a close under way: they get past it.
+/// A claim that a panic leaves behind, with a sync and then a close under way: they get past it. (One thread does
+/// both: two that spin for a third would give the explorer endless ways of starving it.)
 #[test]
 fn close_gets_past_an_abandoned_claim() {
     check(3, || {
         let model = Model::new(2);
         let writer = spawn(&model, |model| model.abandon(8).is_ok());
-        let syncer = spawn(&model, |model| model.sync().unwrap());
+        model.sync().unwrap();
+        model.assert_durable_is_flushed();
         model.close().unwrap();
         model.assert_durable_is_flushed();
         let claimed = writer.join().unwrap();
-        syncer.join().unwrap();
         assert_eq!(model.durable(), if claimed { 24 } else { 0 });
         assert_records(&model, &[]);
     });

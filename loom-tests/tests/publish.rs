@@ -104,6 +104,20 @@ fn a_record_is_read_beyond_the_watermark() {
     });
 }
 
+/// A snapshot has every record whose append returned before it, also while an earlier claim is open.
+#[test]
+fn a_snapshot_has_what_returned() {
+    check(3, || {
+        let model = Model::new(2);
+        let other = spawn(&model, |model| model.append(b"x").unwrap().lsn);
+        let mine = model.append(b"mine").unwrap().lsn;
+        let snapshot = model.snapshot();
+        let lsns: Vec<_> = snapshot.iter().map(|record| record.unwrap().lsn().get()).collect();
+        assert!(lsns.contains(&mine), "{lsns:?} without {mine}");
+        other.join().unwrap();
+    });
+}
+
 /// A batch is there as a whole or not at all, for a reader that follows and for the watermark.
 #[test]
 fn a_batch_is_all_or_nothing() {

@@ -115,6 +115,20 @@ fn poison_reaches_everybody() {
     });
 }
 
+/// Poison from elsewhere against a waiter that is about to sleep, and one more that comes later.
+#[test]
+fn poison_wakes_a_sleeper() {
+    check(3, || {
+        let model = Model::new(2);
+        let end = model.append(b"").unwrap().end;
+        let sleeper = spawn(&model, move |model| model.wait_for_others(end));
+        model.poison();
+        for outcome in [model.wait_for_others(end), sleeper.join().unwrap()] {
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Poisoned);
+        }
+    });
+}
+
 /// Poison from elsewhere, a damaged word for example, while a sync is under way: the watermark moves before it or
 /// not at all.
 #[test]

@@ -168,10 +168,9 @@ impl Supply {
         self.wanted.notify_all();
     }
 
-    /// Ends the preparer.
+    /// Ends the preparer. Who waits for segments was woken by `close`, which comes before.
     pub(crate) fn stop(&self) {
         lock(&self.state).stop = true;
-        self.changed.notify_all();
         self.wanted.notify_all();
     }
 
