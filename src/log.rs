@@ -17,7 +17,7 @@ use crate::policy::SyncPolicy;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::record::PinnedRecord;
 use crate::recovery::{RecoveryReport, recover};
-use crate::reentry::{is_inside_claim, refuse_inside_claim};
+use crate::reentry::refuse_inside_claim;
 use crate::segment::Verifier;
 use crate::snapshot::Snapshot;
 use crate::stats::{Counters, Stats};
@@ -246,15 +246,7 @@ impl Log {
     /// Should a header word in memory be damaged, the snapshot ends before it; `sync` and reads there tell.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let chain = &self.inner.chain;
-        let seen = if is_inside_claim() {
-            chain.advance_published()
-        } else {
-            chain.wait_published(chain.written_end())
-        };
-        // A damaged header word is reported by whoever reads or syncs that far; up to there all is well.
-        let end = seen.unwrap_or_else(|_| chain.published());
-        Snapshot::new(chain.catalog.view(), end)
+        Snapshot::of(&self.inner.chain)
     }
 
     /// The record at `lsn`, in constant time. It keeps its segment mapped as long as it is held.

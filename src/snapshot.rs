@@ -3,10 +3,11 @@
 use core::fmt;
 use core::ops::{Bound, RangeBounds};
 
-use crate::chain::{View, next_boundary, segment_at};
+use crate::chain::{Chain, View, next_boundary, segment_at};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
 use crate::record::Record;
+use crate::reentry::is_inside_claim;
 use crate::segment::Segment;
 use crate::segment::scan::{Found, Mapped, Published};
 
@@ -21,6 +22,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The log of this process as it is now.
+    pub(crate) fn of(chain: &Chain) -> Self {
+        let seen = if is_inside_claim() {
+            chain.advance_published()
+        } else {
+            chain.wait_published(chain.written_end())
+        };
+        // A damaged header word is reported by whoever reads or syncs that far; up to there all is well.
+        let end = seen.unwrap_or_else(|_| chain.published());
+        Self::new(chain.catalog.view(), end)
+    }
+
     pub(crate) fn new(segments: View, end: Published) -> Self {
         let start = segments.first().map_or(0, |segment| segment.base()).min(end.position());
         Self { segments, start, end }
