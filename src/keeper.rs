@@ -135,9 +135,10 @@ impl Keeper {
             let durable_now = end > marks.durable_end && end <= durable;
             if sealed_now || durable_now {
                 segment.store_tail_mark(TailMark { end, durable: end <= durable, boot });
-                self.counters.sealed.add(u64::from(sealed_now));
             }
         }
+        // Also those that were retired before they were marked.
+        self.counters.sealed.add((complete - marks.complete_end) / self.chain.geometry.segment_bytes());
         marks.complete_end = complete;
         marks.durable_end = durable;
     }

@@ -66,6 +66,10 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     let marked = suspects.iter().filter_map(|suspect| suspect.header.tail_mark);
     let marked = marked.filter(|mark| mark.durable).map(|mark| mark.end).max().unwrap_or(known.end);
     let hinted = suspects.iter().filter_map(|suspect| suspect.header.durable_hint).max().unwrap_or(0);
+    // An opening makes durable what it found before it is recorded. (The first entry of a segment is from when
+    // the segment was made ready: its start proves nothing.)
+    let opened = suspects.iter().flat_map(|suspect| suspect.header.sessions.iter().skip(1));
+    let opened = opened.map(|session| session.start).max().unwrap_or(0);
     let newest = suspects.last().map_or(known.end, Suspect::base);
     // A mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
     // of the session table puts that in doubt.
@@ -86,7 +90,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
             scanned: 0,
         }
     } else {
-        let proven = marked.max(hinted);
+        let proven = marked.max(hinted).max(opened);
         survey(directory, &suspects, known.end.max(meta.start), proven, same_boot, !last.acks_durable)?
     };
 
@@ -110,7 +114,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         number: last.number.wrapping_add(1),
         checksum: options.checksum,
         acks_durable: options.sync_policy.acknowledges_durable(),
-        nonce: nonce(directory)?,
+        nonce: random_u64(),
         boot: directory.boot().0,
         opened_unix_ns: unix_nanos(),
     };
@@ -190,15 +194,15 @@ fn create(
     }
     let mut log_id = [0; 16];
     let (low, high) = log_id.split_at_mut(8);
-    low.copy_from_slice(&nonce(directory)?.to_le_bytes());
-    high.copy_from_slice(&nonce(directory)?.to_le_bytes());
+    low.copy_from_slice(&random_u64().to_le_bytes());
+    high.copy_from_slice(&random_u64().to_le_bytes());
     let meta = Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0, generation: 0 };
     let session = Session {
         start: 0,
         number: 1,
         checksum: options.checksum,
         acks_durable: options.sync_policy.acknowledges_durable(),
-        nonce: nonce(directory)?,
+        nonce: random_u64(),
         boot: directory.boot().0,
         opened_unix_ns: unix_nanos(),
     };
@@ -231,15 +235,11 @@ fn create(
 }
 
 fn first_segment_is_empty(directory: &Directory) -> Result<bool> {
-    let file = directory.open_segment(0, false)?;
-    let failed = |error| Error::io("cannot read a segment", &directory.segment_path(0), error);
-    let length = file.metadata().map_err(failed)?.len();
+    let path = directory.segment_path(0);
+    let failed = |error| Error::io("cannot read a segment", &path, error);
+    let length = std::fs::metadata(&path).map_err(failed)?.len();
     let data = length.saturating_sub(crate::limits::HEADER_BYTES);
-    Ok(window::Window::new(&file, data).next_nonzero(0).map_err(failed)?.is_none())
-}
-
-fn nonce(directory: &Directory) -> Result<u64> {
-    random_u64().map_err(|error| Error::io("cannot draw random bytes", directory.path(), error))
+    Ok(window::Window::new(path.clone(), data).next_nonzero(0).map_err(failed)?.is_none())
 }
 
 fn missing(directory: &Directory, base: u64) -> Error {
@@ -267,7 +267,7 @@ fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Kn
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
         let file = directory.open_segment(base, true)?;
         let header = directory.read_header(&file, &identity)?;
-        let suspect = Suspect { file, header };
+        let suspect = Suspect { path: directory.segment_path(base), header };
         let durable = suspect.header.tail_mark.filter(|mark| mark.durable);
         if durable.is_some_and(|mark| mark.end == suspect.end()) && !suspects.is_empty() {
             known.end = suspect.end();
@@ -300,7 +300,7 @@ fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Kn
 fn sync_suspects(directory: &Directory, suspects: &[Suspect]) -> Result<u64> {
     let mut rewritten = 0;
     for suspect in suspects {
-        let healthy = !directory.found_poisoned() && suspect.file.sync_data().is_ok();
+        let healthy = !directory.found_poisoned() && suspect.open().and_then(|file| file.sync_data()).is_ok();
         if !healthy {
             let path = directory.segment_path(suspect.base());
             repair::rewrite(suspect).map_err(|error| {

@@ -1,6 +1,7 @@
 //! Carrying the decision out: holes become padding, a torn tail becomes zeros, and all that is kept is made
 //! durable before the log is used.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -54,20 +55,22 @@ pub(super) fn repair(
         repaired.truncated += written_end.saturating_sub(found.tail);
     }
     for suspect in suspects.iter().chain(&active).filter(|_| !closed) {
-        suspect.file.sync_data().map_err(failed(suspect.base()))?;
+        suspect.open().and_then(|file| file.sync_data()).map_err(failed(suspect.base()))?;
     }
     // Now that they are durable, they can be marked so; the next opening need not look into them.
     for suspect in &suspects {
         let mark = TailMark { end: suspect.end(), durable: true, boot: directory.boot().0 };
         let bytes = TailMark::encode(Some(mark), &suspect.header.identity);
-        suspect.file.write_all_at(&bytes, AT_TAIL_MARK as u64).map_err(failed(suspect.base()))?;
+        let marked = suspect.open().and_then(|file| file.write_all_at(&bytes, AT_TAIL_MARK as u64));
+        marked.map_err(failed(suspect.base()))?;
         repaired.sealed.push(suspect.base());
     }
     if let Some(active) = active {
         let base = active.base();
-        match begin_session(&active, session).map_err(failed(base))? {
+        let file = active.open().map_err(failed(base))?;
+        match begin_session(&active, &file, session).map_err(failed(base))? {
             Some(header) => {
-                let body = directory.map_for_writing(active.file, &header)?;
+                let body = directory.map_for_writing(file, &header)?;
                 // The header page alone: a sync of the file would write the pages that were populated ahead.
                 body.region.flush(0..HEADER_BYTES as usize).map_err(failed(base))?;
                 repaired.active = Some((header.identity, body));
@@ -75,7 +78,7 @@ pub(super) fn repair(
             None => {
                 // No room for another opening: the segment ends here.
                 write_padding(&active, found.tail, active.end()).map_err(failed(base))?;
-                active.file.sync_data().map_err(failed(base))?;
+                file.sync_data().map_err(failed(base))?;
                 repaired.tail = active.end();
                 repaired.sealed.push(base);
             }
@@ -116,7 +119,7 @@ fn drop_later_segments(
 
 /// Offset behind the last word that is not zero, at or after `from`; zero where there is none.
 fn last_nonzero(suspect: &Suspect, from: u64) -> io::Result<u64> {
-    let mut window = Window::new(&suspect.file, suspect.header.identity.segment_bytes);
+    let mut window = Window::new(suspect.path.clone(), suspect.header.identity.segment_bytes);
     let mut at = from;
     let mut last = 0;
     while let Some(offset) = window.next_nonzero(at)? {
@@ -131,10 +134,11 @@ fn last_nonzero(suspect: &Suspect, from: u64) -> io::Result<u64> {
 fn zero_tail(suspect: &Suspect, tail: u64) -> io::Result<u64> {
     let base = suspect.base();
     let end = base + last_nonzero(suspect, tail - base)?;
+    let file = suspect.open()?;
     let mut to = end;
     while to > tail {
         let from = (to - 1).saturating_sub((to - 1 - base) % ZERO_BYTES as u64).max(tail);
-        zero(&suspect.file, HEADER_BYTES + (from - base), HEADER_BYTES + (to - base), ZERO_BYTES)?;
+        zero(&file, HEADER_BYTES + (from - base), HEADER_BYTES + (to - base), ZERO_BYTES)?;
         to = from;
     }
     Ok(end)
@@ -144,8 +148,9 @@ fn zero_tail(suspect: &Suspect, tail: u64) -> io::Result<u64> {
 fn write_padding(suspect: &Suspect, from: u64, to: u64) -> io::Result<()> {
     let verifiers = Verifiers::new(&suspect.header.identity, &suspect.header.sessions);
     let at = HEADER_BYTES + (from - suspect.base());
+    let file = suspect.open()?;
     for (offset, word) in padding_stores(verifiers.at(from).seed, from, to - from) {
-        suspect.file.write_all_at(&word.to_le_bytes(), at + offset)?;
+        file.write_all_at(&word.to_le_bytes(), at + offset)?;
     }
     Ok(())
 }
@@ -161,7 +166,7 @@ fn padding_stores(seed: u64, lsn: u64, bytes: u64) -> impl Iterator<Item = (u64,
 
 /// Records this opening in the segment's header and takes the mark of the last closing away; the caller makes
 /// that durable before anything is appended. `None` when the table is full.
-fn begin_session(active: &Suspect, session: &Session) -> io::Result<Option<Header>> {
+fn begin_session(active: &Suspect, file: &File, session: &Session) -> io::Result<Option<Header>> {
     let mut header = active.header.clone();
     // An opening that wrote nothing gives its entry up, unless it is the segment's first.
     if header.sessions.len() > 1 && header.sessions.last().is_some_and(|last| last.start == session.start) {
@@ -170,11 +175,11 @@ fn begin_session(active: &Suspect, session: &Session) -> io::Result<Option<Heade
     let Some((offset, bytes)) = header.session_slot(session) else { return Ok(None) };
     if header.torn_session {
         // What is no entry goes, or it would put later openings in doubt for ever.
-        active.file.write_all_at(&vec![0; PAGE - offset], offset as u64)?;
+        file.write_all_at(&vec![0; PAGE - offset], offset as u64)?;
         header.torn_session = false;
     }
-    active.file.write_all_at(&bytes, offset as u64)?;
-    active.file.write_all_at(&[0; TAIL_MARK_BYTES], AT_TAIL_MARK as u64)?;
+    file.write_all_at(&bytes, offset as u64)?;
+    file.write_all_at(&[0; TAIL_MARK_BYTES], AT_TAIL_MARK as u64)?;
     header.sessions.push(*session);
     Ok(Some(header))
 }
@@ -183,14 +188,15 @@ fn begin_session(active: &Suspect, session: &Session) -> io::Result<Option<Heade
 /// for clean, so another sync alone would do nothing.
 pub(super) fn rewrite(suspect: &Suspect) -> io::Result<()> {
     let length = HEADER_BYTES + suspect.header.identity.segment_bytes;
+    let file = suspect.open()?;
     let mut page = [0; PAGE];
     let mut at = 0;
     while at < length {
-        suspect.file.read_exact_at(&mut page, at)?;
-        suspect.file.write_all_at(&page, at)?;
+        file.read_exact_at(&mut page, at)?;
+        file.write_all_at(&page, at)?;
         at += PAGE as u64;
     }
-    suspect.file.sync_all()
+    file.sync_all()
 }
 
 #[cfg(test)]

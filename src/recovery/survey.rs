@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 
 use super::decide::{Finding, Stop, Verdict, decide};
 use super::window::Window;
@@ -19,11 +20,16 @@ use crate::storage::{Boot, Directory};
 /// A segment that is looked into.
 #[derive(Debug)]
 pub(super) struct Suspect {
-    pub(super) file: File,
+    pub(super) path: PathBuf,
     pub(super) header: Header,
 }
 
 impl Suspect {
+    /// Opens the file; not kept open, as there may be more of them than descriptors.
+    pub(super) fn open(&self) -> io::Result<File> {
+        File::options().read(true).write(true).open(&self.path)
+    }
+
     pub(super) fn base(&self) -> u64 {
         self.header.identity.base()
     }
@@ -115,7 +121,9 @@ enum Behind {
 
 struct Walk<'a> {
     directory: &'a Directory,
-    segments: Vec<(&'a Suspect, Window<'a>, Verifiers)>,
+    segments: Vec<(&'a Suspect, Window, Verifiers)>,
+    /// The segment whose window is open.
+    current: usize,
     /// End of what is kept.
     tail: u64,
     proven: u64,
@@ -133,13 +141,14 @@ impl<'a> Walk<'a> {
     fn new(directory: &'a Directory, suspects: &'a [Suspect], from: u64, proven: u64) -> Self {
         let open = |suspect: &'a Suspect| {
             let identity = &suspect.header.identity;
-            let window = Window::new(&suspect.file, identity.segment_bytes);
+            let window = Window::new(suspect.path.clone(), identity.segment_bytes);
             (suspect, window, Verifiers::new(identity, &suspect.header.sessions))
         };
         let total: u64 = suspects.iter().map(|suspect| suspect.header.identity.segment_bytes).sum();
         Self {
             directory,
             segments: suspects.iter().map(open).collect(),
+            current: 0,
             tail: from,
             proven,
             holes: Vec::new(),
@@ -157,10 +166,19 @@ impl<'a> Walk<'a> {
     }
 
     fn look(&mut self, index: usize, position: u64) -> Result<Found> {
+        self.enter(index);
         let (suspect, window, verifiers) = &mut self.segments[index];
         let base = suspect.base();
         let layout = Layout { base, segment_bytes: suspect.header.identity.segment_bytes, verifiers };
         examine(window, layout, position - base).map_err(|error| unreadable(self.directory, base, error))
+    }
+
+    /// Goes on to a segment: the window of the one before is closed.
+    fn enter(&mut self, index: usize) {
+        if self.current != index {
+            self.segments[self.current].1.close();
+            self.current = index;
+        }
     }
 
     /// Steps over valid frames until something else stands at `tail`.
@@ -241,7 +259,9 @@ impl<'a> Walk<'a> {
     /// True when nothing but zeros lies behind the tail, in its segment and in all later ones.
     fn zeros_to_the_end(&mut self, index: usize) -> Result<bool> {
         let tail = self.tail;
-        for (suspect, window, _) in &mut self.segments[index..] {
+        for later in index..self.segments.len() {
+            self.enter(later);
+            let (suspect, window, _) = &mut self.segments[later];
             let from = tail.saturating_sub(suspect.base());
             let found = window.next_nonzero(from);
             if found.map_err(|error| unreadable(self.directory, suspect.base(), error))?.is_some() {
@@ -286,6 +306,7 @@ impl<'a> Walk<'a> {
         for index in 0..self.segments.len() {
             let (base, end) = (self.segments[index].0.base(), self.segments[index].0.end());
             let mut at = from.max(base).next_multiple_of(8);
+            self.enter(index);
             while at < end {
                 let (suspect, window, _) = &mut self.segments[index];
                 let found = window.next_nonzero(at - suspect.base());

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use crate::limits::HEADER_BYTES;
 use crate::segment::scan::Source;
@@ -13,16 +14,34 @@ const READ_BYTES: u64 = 1 << 20;
 
 /// A sliding window over a segment's frames. Offsets count from the segment's base.
 #[derive(Debug)]
-pub(super) struct Window<'a> {
-    file: &'a File,
+pub(super) struct Window {
+    path: PathBuf,
+    /// Opened when it is first read, so that many segments do not need as many descriptors.
+    file: Option<File>,
     segment_bytes: u64,
     buffer: Vec<u8>,
     start: u64,
 }
 
-impl<'a> Window<'a> {
-    pub(super) fn new(file: &'a File, segment_bytes: u64) -> Self {
-        Self { file, segment_bytes, buffer: Vec::new(), start: 0 }
+impl Window {
+    pub(super) fn new(path: PathBuf, segment_bytes: u64) -> Self {
+        Self { path, file: None, segment_bytes, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Gives file and memory back; reading on opens the file again.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+        self.buffer = Vec::new();
+    }
+
+    fn read(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(File::open(&self.path)?),
+        };
+        self.buffer.resize(len as usize, 0);
+        self.start = offset;
+        file.read_exact_at(&mut self.buffer, HEADER_BYTES + offset)
     }
 
     /// Where the next word that is not zero begins, at or after `from`, a multiple of eight.
@@ -44,7 +63,7 @@ impl<'a> Window<'a> {
     }
 }
 
-impl Source for Window<'_> {
+impl Source for Window {
     fn word(&mut self, offset: u64) -> io::Result<u64> {
         let bytes = self.bytes(offset, 8)?;
         Ok(u64::from_le_bytes(bytes.try_into().unwrap_or_default()))
@@ -57,9 +76,7 @@ impl Source for Window<'_> {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let wanted = len.max(READ_BYTES).min(self.segment_bytes - offset);
-            self.buffer.resize(wanted as usize, 0);
-            self.start = offset;
-            if let Err(error) = self.file.read_exact_at(&mut self.buffer, HEADER_BYTES + offset) {
+            if let Err(error) = self.read(offset, wanted) {
                 self.buffer.clear();
                 return Err(error);
             }

@@ -3,7 +3,6 @@
 pub(crate) mod claim;
 pub(crate) mod scan;
 
-use std::fs::File;
 use std::sync::OnceLock;
 
 use crate::error::Result;
@@ -50,9 +49,6 @@ impl Verifiers {
 pub(crate) struct Body {
     pub(crate) region: Region,
     pub(crate) verifiers: Verifiers,
-    /// Kept open by readers in other processes: its shared lock keeps the file from being recycled.
-    #[allow(dead_code, reason = "held, not read: its lock lives as long as the mapping")]
-    pub(crate) shared_lock: Option<File>,
 }
 
 /// A segment of the log: mapped from the start when it is being written, on first use when it is only read.

@@ -46,7 +46,7 @@ impl Directory {
         // An absolute path: a later change of the working directory must not move the log.
         let path = std::fs::canonicalize(path)
             .map_err(|error| Error::io("cannot resolve the log's directory", path, error))?;
-        let boot = Boot::current().map_err(|error| Error::io("cannot tell this boot", &path, error))?;
+        let boot = Boot::current();
         let lock = WriterLock::take(&path, boot)?;
         Ok(Self { path, boot, writer: true, lock: Mutex::new(Some(lock)), pins: Mutex::new(None) })
     }
@@ -57,7 +57,7 @@ impl Directory {
             io::ErrorKind::NotFound => Error::not_found(path),
             _ => Error::io("cannot resolve the log's directory", path, error),
         })?;
-        let boot = Boot::current().map_err(|error| Error::io("cannot tell this boot", &path, error))?;
+        let boot = Boot::current();
         Ok(Self { path, boot, writer: false, lock: Mutex::new(None), pins: Mutex::new(None) })
     }
 
@@ -205,8 +205,8 @@ impl Directory {
         Ok(header)
     }
 
-    /// Maps a segment for reading. Without the writer's lock, holds a shared lock on the file, so that the
-    /// writer does not recycle it.
+    /// Maps a segment for reading. Without the writer's lock, takes a shared lock on the file, so that the
+    /// writer does not recycle it. The mapping keeps the opened file, and with it the lock, without a descriptor.
     pub(crate) fn map_for_reading(&self, identity: &Identity) -> Result<Body> {
         self.try_map_for_reading(identity).map_err(|error| {
             // A file that another process retired meanwhile is missing, about to be recycled, or another segment.
@@ -233,24 +233,20 @@ impl Directory {
             }
         }
         let header = self.read_header(&file, identity)?;
-        self.map(file, &header, false, !self.writer)
+        self.map(&file, &header, false)
     }
 
     /// Maps the segment that is being written.
     pub(crate) fn map_for_writing(&self, file: File, header: &Header) -> Result<Body> {
-        self.map(file, header, true, false)
+        self.map(&file, header, true)
     }
 
-    fn map(&self, file: File, header: &Header, write: bool, keep_file: bool) -> Result<Body> {
+    fn map(&self, file: &File, header: &Header, write: bool) -> Result<Body> {
         let identity = &header.identity;
         let len = (HEADER_BYTES + identity.segment_bytes) as usize;
-        let region = Region::map(&file, len, write)
+        let region = Region::map(file, len, write)
             .map_err(|error| Error::io("cannot map a segment", &self.segment_path(identity.base()), error))?;
-        Ok(Body {
-            region,
-            verifiers: Verifiers::new(identity, &header.sessions),
-            shared_lock: keep_file.then_some(file),
-        })
+        Ok(Body { region, verifiers: Verifiers::new(identity, &header.sessions) })
     }
 
     /// Makes a retired segment's file a spare, unless a reader has it mapped: then, and when there are enough

@@ -105,7 +105,7 @@ impl Directory {
         let region =
             Region::map(&file, (HEADER_BYTES + identity.segment_bytes) as usize, true).map_err(failed)?;
         region.populate(0..how.populate_bytes.min((HEADER_BYTES + identity.segment_bytes) as usize));
-        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]), shared_lock: None })
+        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]) })
     }
 
     fn fill(

@@ -1,6 +1,5 @@
 //! What the operating system tells about itself.
 
-use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Identifies one boot of the machine. Two equal values mean that the page cache survived in between.
@@ -10,39 +9,28 @@ pub(crate) struct Boot(pub(crate) [u8; 16]);
 impl Boot {
     /// The boot that this process runs in; a random value where the system does not tell, which makes every
     /// opening look like another boot: the cautious side.
-    pub(crate) fn current() -> io::Result<Self> {
+    pub(crate) fn current() -> Self {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let mut id = [0; 16];
         let digits: Vec<u8> =
             text.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
         if digits.len() != 32 {
-            fill_random(&mut id)?;
-            return Ok(Self(id));
+            let (low, high) = id.split_at_mut(8);
+            low.copy_from_slice(&random_u64().to_le_bytes());
+            high.copy_from_slice(&random_u64().to_le_bytes());
+            return Self(id);
         }
         for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = (pair[0] << 4) | pair[1];
         }
-        Ok(Self(id))
+        Self(id)
     }
 }
 
-/// Fills `buffer` from the system's random source.
-pub(crate) fn fill_random(buffer: &mut [u8]) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match rustix::rand::getrandom(&mut buffer[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(count) => filled += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn random_u64() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    fill_random(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
+/// A random word: std draws the keys of its hash maps from the system's random source.
+pub(crate) fn random_u64() -> u64 {
+    use std::hash::BuildHasher;
+    std::hash::RandomState::new().hash_one((std::process::id(), unix_nanos()))
 }
 
 /// Nanoseconds since 1970, for people to read in a header; zero where the clock is before that.

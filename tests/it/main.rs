@@ -4,6 +4,8 @@ mod append;
 mod behaviour;
 mod corruption;
 mod damaged_files;
+mod descriptors;
+mod evidence;
 mod large;
 mod model;
 mod policy;
