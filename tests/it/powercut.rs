@@ -142,7 +142,7 @@ fn check(log: &Log, units: &mut Vec<Unit>, durable_units: usize, what: &str) {
 fn run(seed: u64) -> (u64, u64) {
     let mut random = Random(seed);
     let what = format!("seed {seed}");
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::scratch();
     let mut units: Vec<Unit> = Vec::new();
     let (mut lost, mut truncated) = (0, 0);
     for depth in 0..4_u64 {
