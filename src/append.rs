@@ -78,6 +78,8 @@ pub(crate) fn append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Resu
     }
     let mut claimed = chain.claim(bytes)?;
     let lsn = claimed.lsn();
+    // The records' `as_ref` is the caller's code, and runs while the claim is open.
+    let _inside = InsideClaim::enter();
     let first_len = first.len() as u64;
     let mut at = frame_bytes(first_len);
     for (index, record) in rest.iter().enumerate() {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::chain::{Chain, Demand};
+use crate::chain::{Chain, Demand, Retired};
 use crate::error::Result;
 use crate::format::header::{Identity, Session, TailMark};
 use crate::limits::SEGMENTS_AHEAD;
@@ -39,12 +39,12 @@ pub(crate) struct Stock {
     /// The next number for a spare's name.
     next_spare: u64,
     /// Removed from the log and from the directory once nobody holds them.
-    held: Vec<Arc<Segment>>,
+    retired: Retired,
 }
 
 impl Stock {
     pub(crate) fn new(spares: Vec<Spare>, next_spare: u64) -> Self {
-        Self { spares, next_spare, held: Vec::new() }
+        Self { spares, next_spare, retired: Retired::default() }
     }
 }
 
@@ -145,7 +145,7 @@ impl Keeper {
     /// Takes over segments that were retired: their names are gone from the log already.
     pub(crate) fn discard(&self, segments: Vec<Arc<Segment>>) -> Result<()> {
         self.counters.retired.add(segments.len() as u64);
-        lock(&self.stock).held.extend(segments);
+        lock(&self.stock).retired.add(segments);
         self.chain.release_published();
         let outcome = self.release_held();
         self.chain.supply().poke();
@@ -156,19 +156,14 @@ impl Keeper {
     fn release_held(&self) -> Option<crate::error::Error> {
         let mut stock = lock(&self.stock);
         let mut failure = None;
-        for segment in std::mem::take(&mut stock.held) {
-            match Arc::try_unwrap(segment) {
-                Ok(segment) => {
-                    let room = stock.spares.len() < self.spares_max;
-                    let number = stock.next_spare;
-                    stock.next_spare += 1;
-                    match self.directory.recycle(segment.base(), room.then_some(number)) {
-                        Ok(Some(spare)) => stock.spares.push(spare),
-                        Ok(None) => {}
-                        Err(error) => failure = failure.or(Some(error)),
-                    }
-                }
-                Err(held) => stock.held.push(held),
+        for segment in stock.retired.take_unpinned() {
+            let room = stock.spares.len() < self.spares_max;
+            let number = stock.next_spare;
+            stock.next_spare += 1;
+            match self.directory.recycle(segment.base(), room.then_some(number)) {
+                Ok(Some(spare)) => stock.spares.push(spare),
+                Ok(None) => {}
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
         failure
@@ -186,7 +181,9 @@ impl Keeper {
             stock.next_spare += 1;
             self.directory.unprepare(segment.base(), number)?;
         }
-        for segment in std::mem::take(&mut stock.held) {
+        for segment in stock.retired.take_all() {
+            // Whoever still holds it may not have read from it yet; one that cannot be mapped says so to them.
+            let _ = segment.body();
             self.directory.recycle(segment.base(), None)?;
         }
         Ok(())

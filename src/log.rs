@@ -17,7 +17,7 @@ use crate::policy::SyncPolicy;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::record::PinnedRecord;
 use crate::recovery::{RecoveryReport, recover};
-use crate::reentry::{is_inside_claim, refuse_inside_claim};
+use crate::reentry::refuse_inside_claim;
 use crate::segment::Verifier;
 use crate::snapshot::Snapshot;
 use crate::stats::{Counters, Stats};
@@ -108,15 +108,31 @@ impl Log {
     }
 
     /// Appends a record and returns its LSN: when it is published under `None` and `Periodic`, when it is
-    /// durable under `Immediate` and `Grouped`.
+    /// durable under `Immediate` and `Grouped`. Empty records are records.
+    ///
+    /// A record is published and durable as a whole: no reader and no recovery ever sees a part of it.
     ///
     /// # Errors
     /// * [`TooLarge`](crate::ErrorKind::TooLarge): over [`record_bytes_max`](Self::record_bytes_max).
-    /// * [`StorageFull`](crate::ErrorKind::StorageFull): no room for the next segment. Try again when there is.
-    /// * [`Closed`](crate::ErrorKind::Closed), [`Poisoned`](crate::ErrorKind::Poisoned). After a failed sync the
-    ///   record may or may not be found when the log is opened again.
+    /// * [`StorageFull`](crate::ErrorKind::StorageFull): no room for the next segment. Nothing was appended; try
+    ///   again when there is room. [`Io`](crate::ErrorKind::Io): the next segment could not be made for another
+    ///   reason.
+    /// * [`Closed`](crate::ErrorKind::Closed): nothing was appended.
+    /// * [`Poisoned`](crate::ErrorKind::Poisoned): a sync failed, this record's or an earlier one. The record may
+    ///   or may not be found when the log is opened again.
     /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): called inside a closure of
     ///   [`append_with`](Self::append_with) where it would wait.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// let first = log.append(b"one")?;
+    /// let second = log.append(b"two")?;
+    /// assert!(first < second);
+    /// let error = log.append(&vec![0; log.record_bytes_max() + 1]).unwrap_err();
+    /// assert_eq!(error.kind(), tidelog::ErrorKind::TooLarge);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn append(&self, payload: &[u8]) -> Result<Lsn> {
         self.inner.refuse_to_wait_inside_claim()?;
@@ -149,7 +165,9 @@ impl Log {
     /// LSNs; of an empty batch there are none.
     ///
     /// # Errors
-    /// As [`append`](Self::append); together they may take as much as the largest record.
+    /// As [`append`](Self::append). With their headers of 16 bytes each, rounded up to 8, all records together may
+    /// take as much as the largest single one does. [`InvalidOption`](crate::ErrorKind::InvalidOption) when an
+    /// `AsRef` gives slices of different lengths from call to call.
     pub fn append_batch<'a, T: AsRef<[u8]>>(&self, records: &'a [T]) -> Result<BatchLsns<'a, T>> {
         self.inner.refuse_to_wait_inside_claim()?;
         let Some(appended) = append::append_batch(&self.inner.chain, records)? else {
@@ -164,13 +182,28 @@ impl Log {
     ///
     /// # Errors
     /// As [`append`](Self::append).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// let mut last = None;
+    /// for n in 0..100_u32 {
+    ///     last = Some(log.append_nowait(&n.to_le_bytes())?); // published
+    /// }
+    /// if let Some(lsn) = last {
+    ///     log.wait_durable(lsn)?; // one sync for all of them
+    ///     assert!(log.watermarks().durable > lsn);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn append_nowait(&self, payload: &[u8]) -> Result<Lsn> {
         append::append(&self.inner.chain, payload).map(|appended| Lsn::new(appended.lsn))
     }
 
     /// Waits until the record at `lsn` and everything before it is durable: by joining the policy's next sync.
-    /// Under `Periodic` that is the next one that is due; under `None` it carries one out.
+    /// Under `Periodic` that is the next one that is due, so it may take an interval; under the other policies it
+    /// joins one that covers the record, or carries one out. It returns at once when the record is durable already.
     ///
     /// # Errors
     /// * [`NotWritten`](crate::ErrorKind::NotWritten): nothing was appended there yet.
@@ -195,7 +228,8 @@ impl Log {
         }
     }
 
-    /// Makes everything durable that was appended before this call.
+    /// Makes everything durable that was appended before this call, at once and under every policy. It waits for
+    /// appends that are under way.
     ///
     /// # Errors
     /// [`Poisoned`](crate::ErrorKind::Poisoned) when a sync failed, this one or an earlier one;
@@ -209,30 +243,37 @@ impl Log {
     ///
     /// It waits for appends that are under way, which takes as long as a copy, or as their closures of
     /// `append_with`. (Inside such a closure it does not wait, and ends at the first record that is not there.)
+    /// Should a header word in memory be damaged, the snapshot ends before it; `sync` and reads there tell.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let chain = &self.inner.chain;
-        let seen = if is_inside_claim() {
-            chain.advance_published()
-        } else {
-            chain.wait_published(chain.written_end())
-        };
-        // A damaged header word is reported by whoever reads or syncs that far; up to there all is well.
-        let end = seen.unwrap_or_else(|_| chain.published());
-        Snapshot::new(chain.catalog.view(), end)
+        Snapshot::of(&self.inner.chain)
     }
 
     /// The record at `lsn`, in constant time. It keeps its segment mapped as long as it is held.
     ///
     /// # Errors
     /// [`Retired`](crate::ErrorKind::Retired), [`NotWritten`](crate::ErrorKind::NotWritten),
-    /// [`NotARecord`](crate::ErrorKind::NotARecord) when no record begins there, and
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it does not verify.
+    /// [`NotARecord`](crate::ErrorKind::NotARecord) when no record begins there,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it does not verify, and [`Io`](crate::ErrorKind::Io) when its
+    /// segment cannot be mapped.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use tidelog::{ErrorKind, Lsn};
+    ///
+    /// let lsn = log.append(b"found by its LSN")?;
+    /// assert_eq!(log.read(lsn)?.payload(), b"found by its LSN");
+    /// assert_eq!(log.read(Lsn::new(lsn.get() + 8)).unwrap_err().kind(), ErrorKind::NotARecord);
+    /// assert_eq!(log.read(log.watermarks().claimed).unwrap_err().kind(), ErrorKind::NotWritten);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
         read_live(&self.inner.chain, lsn.get())
     }
 
-    /// Follows the log from `from` on: an LSN that was appended, or a watermark.
+    /// Follows the log from `from` on: an LSN that was appended, or a watermark. It sees records when they are
+    /// published, durable or not. See [`Tail`].
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -244,16 +285,52 @@ impl Log {
     /// hold stays readable for them. Returns the first LSN that is left. The segment with the newest record is
     /// never dropped.
     ///
-    /// When it returns, the new start is durable, and the room is free unless somebody still reads there.
+    /// When it returns, the new start is durable. The room is free, or kept as spares for the next segments
+    /// ([`Options::recycle_max`]), unless somebody still reads there: then it is freed some time after.
     ///
     /// # Errors
-    /// [`NotWritten`](crate::ErrorKind::NotWritten) for an LSN beyond the log's end;
-    /// [`Io`](crate::ErrorKind::Io).
+    /// * [`NotWritten`](crate::ErrorKind::NotWritten): the LSN lies beyond the log's end.
+    /// * [`Closed`](crate::ErrorKind::Closed): there is something to drop, and the log is closed.
+    /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): inside a closure of `append_with`.
+    /// * [`Io`](crate::ErrorKind::Io), [`StorageFull`](crate::ErrorKind::StorageFull): the new start could not be
+    ///   written, and then nothing was dropped; or a file could not be removed, and the next opening does it.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use tidelog::ErrorKind;
+    ///
+    /// let old = log.append_nowait(b"old")?;
+    /// for _ in 0..100 {
+    ///     log.append_nowait(&[0; 1000])?; // over more than one segment
+    /// }
+    /// let snapshot = log.snapshot();
+    /// let start = log.retire_before(log.append(b"new")?)?;
+    /// assert!(start > old);
+    /// let error = log.read(old).unwrap_err();
+    /// assert_eq!((error.kind(), error.lsn()), (ErrorKind::Retired, Some(start)));
+    /// assert_eq!(snapshot.iter().next().unwrap()?.payload(), b"old"); // pinned
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn retire_before(&self, lsn: Lsn) -> Result<Lsn> {
+        // Somebody who closes the log may hold the lock that is taken here, and wait for this thread's claim.
+        refuse_inside_claim()?;
         self.inner.retire_before(lsn.get())
     }
 
-    /// How far the log is.
+    /// How far the log is. It looks how far the log is published, in time proportional to what was appended since
+    /// somebody looked last.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// log.append_nowait(b"published")?;
+    /// let marks = log.watermarks();
+    /// assert!(marks.durable < marks.published);
+    /// log.sync()?;
+    /// assert_eq!(log.watermarks().durable, marks.published);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn watermarks(&self) -> Watermarks {
         let chain = &self.inner.chain;
@@ -285,7 +362,7 @@ impl Log {
         self.inner.policy
     }
 
-    /// The largest payload of a record, in bytes.
+    /// The largest payload of a record, in bytes: a quarter of a segment, at most 128 MiB, less a header of 16 bytes.
     #[must_use]
     pub fn record_bytes_max(&self) -> usize {
         append::record_bytes_max(self.inner.chain.geometry.claim_max) as usize
@@ -297,17 +374,22 @@ impl Log {
         self.inner.chain.geometry.segment_bytes()
     }
 
-    /// Where the log lies.
+    /// Where the log lies, as an absolute path.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.inner.directory.path()
     }
 
     /// Closes the log for all its clones: no more appends, everything that returned is made durable, and the
-    /// directory is free for the next writer. Snapshots, records and tails stay usable.
+    /// directory is free for the next writer. Snapshots, records and tails stay usable. The next opening trusts a log
+    /// that was closed without scanning it.
+    ///
+    /// It waits for appends that are under way. Prepared segments that were not used stay in the directory as spares.
     ///
     /// # Errors
-    /// What kept it from being made durable. Closing again gives the same outcome.
+    /// What kept it from being made durable: [`Poisoned`](crate::ErrorKind::Poisoned),
+    /// [`Io`](crate::ErrorKind::Io). Closing again gives the same outcome.
+    /// [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock) inside a closure of `append_with`; the log stays open.
     pub fn close(&self) -> Result<()> {
         refuse_inside_claim()?;
         self.inner.close()
@@ -453,6 +535,7 @@ impl Inner {
             // Whoever still waits for durability gets the reason.
             self.chain.poison(error.clone());
         }
+        self.chain.catalog.map_held();
         let released = self.directory.release();
         let outcome = outcome.and(released);
         *closed = Some(outcome.clone());

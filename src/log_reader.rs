@@ -70,10 +70,24 @@ impl LogReader {
     }
 
     /// Follows the log from `from` on. The writer may be restarted meanwhile. A wait ends with a record or its
-    /// timeout: that a writer has closed cannot be seen from here.
+    /// timeout: that a writer has closed cannot be seen from here, so [`Tail::next`] waits until there is a record.
     ///
     /// # Errors
     /// As [`Log::tail`](crate::Log::tail).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use std::time::Duration;
+    /// use tidelog::{LogReader, Lsn};
+    ///
+    /// let mut tail = LogReader::open(dir.path())?.tail(Lsn::ZERO)?;
+    /// log.append(b"from the writer")?;
+    /// while let Some(record) = tail.next_timeout(Duration::from_millis(20))? {
+    ///     println!("{record:?}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tail(&self, from: Lsn) -> Result<Tail> {
         let (segments, end) = self.watch.look()?;
         let start = self.watch.catalog.start();

@@ -1,1 +1,291 @@
-//! Under construction.
+//! What the model checker drives: the production protocol over modelled memory, with segments of two records
+//! and a ring of two slots. It composes and asserts; it decides nothing that production code decides.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+
+use crate::append::{Appended, append, append_batch, append_with};
+use crate::chain::{Chain, Demand, Geometry, Retired, read_live};
+use crate::error::{Error, Result};
+use crate::format::frame::{Parsed, frame_bytes, parse};
+use crate::format::header::{Identity, Session};
+use crate::limits::HEADER_BYTES;
+use crate::lsn::Lsn;
+use crate::policy::Checksum;
+use crate::primitive::{Arc, Mutex, Patience, lock};
+use crate::record::PinnedRecord;
+use crate::region::Region;
+use crate::segment::scan::{Found, Mapped};
+use crate::segment::{Body, Segment, Verifier, Verifiers};
+use crate::snapshot::Snapshot;
+use crate::tail::Tail;
+
+/// Bytes of a modelled segment: two records of up to eight bytes, and room for a third that straddles.
+pub const SEGMENT_BYTES: u64 = 64;
+
+const LOG_ID: [u8; 16] = [7; 16];
+
+fn session() -> Session {
+    let checksum = Checksum::Crc32c;
+    Session { start: 0, number: 1, checksum, acks_durable: true, nonce: 5, boot: [0; 16], opened_unix_ns: 0 }
+}
+
+/// A record or batch in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    pub lsn: u64,
+    pub end: u64,
+}
+
+impl From<Appended> for Written {
+    fn from(Appended { lsn, end }: Appended) -> Self {
+        Self { lsn, end }
+    }
+}
+
+/// A log without files.
+#[derive(Clone, Debug)]
+pub struct Model(std::sync::Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    chain: Arc<Chain>,
+    retired: Mutex<Retired>,
+    syncs_fail: AtomicBool,
+}
+
+impl Model {
+    /// An empty log with so many segments ready.
+    #[must_use]
+    pub fn new(segments: u64) -> Self {
+        let session = session();
+        let verifier = Verifier { seed: session.seed(LOG_ID), checksum: session.checksum };
+        let chain = Arc::new(Chain::new(Geometry::new(SEGMENT_BYTES), verifier, Vec::new(), 0));
+        let retired = Mutex::new(Retired::default());
+        let model = Self(std::sync::Arc::new(Inner { chain, retired, syncs_fail: AtomicBool::new(false) }));
+        for _ in 0..segments {
+            assert!(model.install_next());
+        }
+        model
+    }
+
+    fn chain(&self) -> &Chain {
+        &self.0.chain
+    }
+
+    // ---- The keeper's part
+
+    /// Prepares the next segment, if there is a slot for it.
+    pub fn install_next(&self) -> bool {
+        let chain = self.chain();
+        if !chain.has_slot() {
+            return false;
+        }
+        let number = chain.next_segment();
+        let identity = Identity { log_id: LOG_ID, number, segment_bytes: SEGMENT_BYTES };
+        let region = Region::zeroed(SEGMENT_BYTES as usize);
+        let body = Body { region, verifiers: Verifiers::new(&identity, &[session()]), shared_lock: None };
+        chain.install(Arc::new(Segment::mapped(identity, body, None)));
+        true
+    }
+
+    /// Waits until a writer asks for a segment or the log closes; false when it closed.
+    #[must_use]
+    pub fn wait_demand(&self) -> bool {
+        self.chain().supply().wait_demand(std::time::Duration::MAX) != Demand::Stop
+    }
+
+    /// One attempt to prepare a segment, which fails for want of room when `room` is false.
+    pub fn attempt(&self, room: bool) {
+        let attempt = self.chain().supply().begin_attempt();
+        if room {
+            assert!(self.install_next());
+        } else {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            let error = Error::io("cannot prepare a segment", Path::new("model"), full);
+            self.chain().supply().attempt_failed(attempt, error);
+        }
+    }
+
+    /// Claims as if the limit were not there: safety must not depend on it.
+    pub fn lift_limit(&self) {
+        self.chain().lift_limit();
+    }
+
+    // ---- Writers
+
+    pub fn append(&self, payload: &[u8]) -> Result<Written> {
+        append(self.chain(), payload).map(Written::from)
+    }
+
+    pub fn append_with(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Written> {
+        append_with(self.chain(), len, fill).map(Written::from)
+    }
+
+    /// What is left of an `append_with` whose closure panics: the claim, dropped. (The model checker cannot switch
+    /// threads while one unwinds.)
+    pub fn abandon(&self, len: u64) -> Result<()> {
+        self.chain().claim(frame_bytes(len)).map(drop)
+    }
+
+    pub fn append_batch(&self, records: &[&[u8]]) -> Result<Written> {
+        append_batch(self.chain(), records).map(|appended| appended.expect("the batch is not empty").into())
+    }
+
+    // ---- Watermarks and syncs
+
+    pub fn claimed(&self) -> u64 {
+        self.chain().claimed()
+    }
+
+    pub fn written_end(&self) -> u64 {
+        self.chain().written_end()
+    }
+
+    /// The published watermark as it was last seen.
+    pub fn published(&self) -> u64 {
+        self.chain().published().position()
+    }
+
+    /// Looks how far the log is published.
+    pub fn advance_published(&self) -> u64 {
+        self.chain().advance_published().expect("no damaged word").position()
+    }
+
+    pub fn durable(&self) -> u64 {
+        self.chain().durability.durable()
+    }
+
+    /// From now on every flush fails.
+    pub fn fail_syncs(&self) {
+        self.0.syncs_fail.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns when everything below `position` is durable.
+    pub fn make_durable(&self, position: u64) -> Result<()> {
+        let mut patience = Patience::new();
+        self.chain().durability.wait(position, core::time::Duration::ZERO, || self.sync_once(&mut patience))
+    }
+
+    fn sync_once(&self, patience: &mut Patience) -> Result<u64> {
+        let durable = self.durable();
+        let reached = self.chain().sync_published(durable, |segment, range| {
+            if self.0.syncs_fail.load(Ordering::SeqCst) {
+                let failure = std::io::Error::from(std::io::ErrorKind::Other);
+                return Err(Error::poisoned(Path::new("model"), failure));
+            }
+            segment.body()?.region.flush(range).map_err(|error| Error::poisoned(Path::new("model"), error))
+        });
+        match reached {
+            Ok(reached) if reached <= durable => patience.pause(),
+            Ok(_) => {}
+            Err(ref error) => self.chain().poison(error.clone()),
+        }
+        reached
+    }
+
+    pub fn sync(&self) -> Result<()> {
+        self.make_durable(self.written_end())
+    }
+
+    /// Waits for a sync that another thread carries out.
+    pub fn wait_for_others(&self, position: u64) -> Result<()> {
+        self.chain().durability.wait_for_others(position)
+    }
+
+    pub fn poison(&self) {
+        let failure = std::io::Error::from(std::io::ErrorKind::Other);
+        self.chain().poison(Error::poisoned(Path::new("model"), failure));
+    }
+
+    /// Closes the log; true for the one caller that closed it.
+    pub fn close(&self) -> Result<bool> {
+        let first = self.chain().close_cursor();
+        self.chain().supply().stop();
+        let end = self.written_end();
+        self.chain().wait_published(end)?;
+        self.make_durable(end)?;
+        Ok(first)
+    }
+
+    // ---- Readers
+
+    pub fn read(&self, lsn: u64) -> Result<PinnedRecord> {
+        read_live(self.chain(), lsn)
+    }
+
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(self.chain())
+    }
+
+    pub fn tail(&self, from: u64) -> Result<Tail> {
+        Tail::new(Arc::clone(&self.0.chain), Lsn::new(from))
+    }
+
+    // ---- Retiring
+
+    /// Drops the segments below `number` from the log.
+    pub fn retire(&self, number: u64) {
+        lock(&self.0.retired).add(self.chain().catalog.take_before(number));
+        self.chain().release_published();
+    }
+
+    /// Lets go of segments that are wholly published.
+    pub fn release_published(&self) {
+        self.chain().release_published();
+    }
+
+    /// Zeroes the retired segments that nobody holds, as reuse does; returns how many there were.
+    #[allow(unsafe_code)]
+    pub fn recycle(&self) -> usize {
+        let unpinned = lock(&self.0.retired).take_unpinned();
+        for segment in &unpinned {
+            let region = &segment.body().expect("mapped").region;
+            // SAFETY: nobody else has the segment.
+            unsafe { region.slice_mut(HEADER_BYTES as usize, SEGMENT_BYTES as usize) }.fill(0);
+        }
+        unpinned.len()
+    }
+
+    // ---- What must hold
+
+    /// Everything below the durable watermark is published in what a power cut would leave.
+    pub fn assert_durable_is_flushed(&self) {
+        let durable = self.durable();
+        let mut at = 0;
+        while at < durable {
+            let segment = self.chain().catalog.find_at(at).expect("a segment below the watermark");
+            let word = segment.body().expect("mapped").region.durable_word(segment.file_offset(at));
+            at += match parse(word) {
+                Parsed::Padding { bytes } => bytes,
+                Parsed::Record { payload_len, .. } => frame_bytes(payload_len),
+                other => panic!("{durable} is durable, and at {at} the disk has {other:?}"),
+            };
+        }
+    }
+
+    /// When no thread writes any more: everything that can be is published, frame follows frame without a gap,
+    /// every checksum holds. Returns the records.
+    pub fn audit(&self) -> Vec<(u64, Vec<u8>)> {
+        let end = self.written_end();
+        assert_eq!(self.advance_published(), end, "a claim was neither published nor padded");
+        let mut records = Vec::new();
+        for segment in self.chain().catalog.view().iter() {
+            let mapped = Mapped::new(segment).expect("mapped");
+            let mut at = 0;
+            while segment.base() + at < end {
+                at = match mapped.examine(at) {
+                    Found::Record(frame) => {
+                        records.push((segment.base() + at, mapped.payload(&frame).to_vec()));
+                        frame.next()
+                    }
+                    Found::Padding { next } => next,
+                    Found::End => break,
+                    other => panic!("{other:?} at {}", segment.base() + at),
+                };
+            }
+        }
+        records
+    }
+}

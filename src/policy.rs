@@ -32,9 +32,10 @@ pub enum SyncPolicy {
     Periodic {
         /// The longest time for which a published record stays unsynced, one sync aside.
         interval: Duration,
-        /// Sync sooner once so many bytes of log are unsynced.
+        /// Sync sooner once so many bytes of log, headers included, are unsynced. Writers wake nobody: the thread
+        /// looks every sixteenth of the interval, at least every 5 ms, at most every 0.5 ms.
         bytes: Option<u64>,
-        /// Sync sooner once so many records are unsynced.
+        /// Sync sooner once so many records are unsynced. Looked for as `bytes` are.
         records: Option<u64>,
     },
     /// Appends return when durable; one sync serves all that gathered.

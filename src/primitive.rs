@@ -39,13 +39,49 @@ mod imp {
 
 #[cfg(tidelog_loom)]
 mod imp {
+    use std::sync::atomic::Ordering;
+
     pub(crate) type Arc<T> = loom::sync::Arc<T>;
-    pub(crate) type AtomicU64 = loom::sync::atomic::AtomicU64;
+    pub(crate) type RawAtomicU64 = loom::sync::atomic::AtomicU64;
     pub(crate) type Condvar = loom::sync::Condvar;
     pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
     pub(crate) type RwLock<T> = loom::sync::RwLock<T>;
     pub(crate) type UnsafeCell<T> = loom::cell::UnsafeCell<T>;
+
+    /// loom's atomic, with every order of accesses explored.
+    ///
+    /// loom compares an access with the last one of the same variable only. So where a thread loads and then
+    /// stores, its own load hides from loom that the store could have come before another thread's load. Here
+    /// each load is announced by an access that depends on every other; it is relaxed, and orders nothing.
+    #[derive(Debug)]
+    pub(crate) struct AtomicU64 {
+        value: RawAtomicU64,
+        announced: RawAtomicU64,
+    }
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> Self {
+            Self { value: RawAtomicU64::new(value), announced: RawAtomicU64::new(0) }
+        }
+
+        pub(crate) fn load(&self, ordering: Ordering) -> u64 {
+            self.announced.fetch_add(0, Ordering::Relaxed);
+            self.value.load(ordering)
+        }
+
+        pub(crate) fn store(&self, value: u64, ordering: Ordering) {
+            self.value.store(value, ordering);
+        }
+
+        pub(crate) fn fetch_add(&self, value: u64, ordering: Ordering) -> u64 {
+            self.value.fetch_add(value, ordering)
+        }
+
+        pub(crate) fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
+            self.value.fetch_or(value, ordering)
+        }
+    }
 }
 
 pub(crate) use imp::*;

@@ -7,7 +7,9 @@ use crate::primitive::Arc;
 use crate::segment::Segment;
 use crate::segment::scan::{Frame, Mapped};
 
-/// A record that was read: its LSN and its verified payload, borrowed from the mapping.
+/// A record that was read: its LSN and its verified payload, borrowed from the mapping. It costs no copy and no
+/// reference count. It lives as long as the [`Snapshot`](crate::Snapshot), or until the next call of its
+/// [`Tail`](crate::Tail).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     lsn: Lsn,
@@ -38,7 +40,8 @@ impl fmt::Debug for Record<'_> {
     }
 }
 
-/// A record that keeps its segment mapped, so that it can be held as long as one likes.
+/// A record that keeps its segment mapped, so that it can be held as long as one likes, and sent to other threads. From
+/// [`Log::read`](crate::Log::read). While it is held, a retired segment's room is not freed.
 #[derive(Clone)]
 pub struct PinnedRecord {
     lsn: Lsn,

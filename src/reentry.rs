@@ -5,9 +5,16 @@ use core::cell::Cell;
 
 use crate::error::{Error, Result};
 
+#[cfg(not(tidelog_loom))]
 thread_local! {
     /// This thread is inside a closure of `append_with`: waiting for the log would wait for itself.
     static IN_CLAIM: Cell<bool> = const { Cell::new(false) };
+}
+
+// The model checker's threads share one real thread, and have locals of their own.
+#[cfg(tidelog_loom)]
+loom::thread_local! {
+    static IN_CLAIM: Cell<bool> = Cell::new(false);
 }
 
 /// Fails when this thread has a claim open.
@@ -21,17 +28,19 @@ pub(crate) fn is_inside_claim() -> bool {
 
 /// While this lives, the thread has a claim open.
 #[derive(Debug)]
-pub(crate) struct InsideClaim;
+pub(crate) struct InsideClaim {
+    /// A batch inside a closure of `append_with` ends before the closure does.
+    before: bool,
+}
 
 impl InsideClaim {
     pub(crate) fn enter() -> Self {
-        IN_CLAIM.with(|inside| inside.set(true));
-        Self
+        Self { before: IN_CLAIM.with(|inside| inside.replace(true)) }
     }
 }
 
 impl Drop for InsideClaim {
     fn drop(&mut self) {
-        IN_CLAIM.with(|inside| inside.set(false));
+        IN_CLAIM.with(|inside| inside.set(self.before));
     }
 }

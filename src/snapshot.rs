@@ -3,10 +3,11 @@
 use core::fmt;
 use core::ops::{Bound, RangeBounds};
 
-use crate::chain::{View, next_boundary, segment_at};
+use crate::chain::{Chain, View, next_boundary, segment_at};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
 use crate::record::Record;
+use crate::reentry::is_inside_claim;
 use crate::segment::Segment;
 use crate::segment::scan::{Found, Mapped, Published};
 
@@ -21,6 +22,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The log of this process as it is now.
+    pub(crate) fn of(chain: &Chain) -> Self {
+        let seen = if is_inside_claim() {
+            chain.advance_published()
+        } else {
+            chain.wait_published(chain.written_end())
+        };
+        // A damaged header word is reported by whoever reads or syncs that far; up to there all is well.
+        let end = seen.unwrap_or_else(|_| chain.published());
+        Self::new(chain.catalog.view(), end)
+    }
+
     pub(crate) fn new(segments: View, end: Published) -> Self {
         let start = segments.first().map_or(0, |segment| segment.base()).min(end.position());
         Self { segments, start, end }
@@ -51,6 +64,20 @@ impl Snapshot {
     /// [`start`](Self::start) ([`Retired`](crate::ErrorKind::Retired)), after [`end`](Self::end)
     /// ([`NotWritten`](crate::ErrorKind::NotWritten)), or inside a record
     /// ([`NotARecord`](crate::ErrorKind::NotARecord)).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use std::ops::Bound;
+    ///
+    /// let lsns: Vec<_> = log.append_batch(&["a", "b", "c"])?.collect();
+    /// let snapshot = log.snapshot();
+    /// assert_eq!(snapshot.range(lsns[1]..).count(), 2);
+    /// assert_eq!(snapshot.range(..lsns[1]).count(), 1);
+    /// let after_a = (Bound::Excluded(lsns[0]), Bound::Unbounded);
+    /// assert_eq!(snapshot.range(after_a).next().unwrap()?.payload(), b"b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn range(&self, range: impl RangeBounds<Lsn>) -> Records<'_> {
         let from = match range.start_bound() {
@@ -158,7 +185,12 @@ impl<'a> SegmentSnapshot<'a> {
     }
 }
 
-/// Iterates over records, oldest first, verifying each. After an error it ends.
+/// Iterates over records, oldest first, verifying each. From [`Snapshot::iter`], [`Snapshot::range`] and
+/// [`SegmentSnapshot::iter`].
+///
+/// Its items are errors where a record does not verify ([`Corrupt`](crate::ErrorKind::Corrupt)) or a segment cannot be
+/// mapped ([`Io`](crate::ErrorKind::Io)). After an error it ends; `Snapshot::range` goes on behind the damage, from
+/// an LSN that is known.
 #[derive(Clone)]
 pub struct Records<'a> {
     snapshot: &'a Snapshot,

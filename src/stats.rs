@@ -6,7 +6,18 @@ use crate::primitive::{AtomicU64, Ordering};
 
 /// What a log has done since it was opened, and how far it is. From [`Log::stats`](crate::Log::stats).
 ///
-/// The counters are kept by the background and the syncing threads; appending does not pay for them.
+/// The counters are kept by the background and the syncing threads; appending does not pay for them. They count from
+/// the opening of the log on, and may be behind by what is under way.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+/// log.append(b"one")?;
+/// let stats = log.stats();
+/// println!("{} syncs, {:?} each", stats.syncs, stats.sync_time / stats.syncs.max(1) as u32);
+/// assert_eq!(stats.records_published, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

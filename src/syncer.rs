@@ -50,44 +50,20 @@ impl Syncer {
     /// One sync: of everything that is published now. Returns the new durable watermark.
     fn sync_once(&self, patience: &mut Patience) -> Result<u64> {
         let durable = self.chain.durability.durable();
-        // The target is taken before the flush: what is published while it runs is not covered by it.
-        let target = match self.chain.advance_published() {
-            Ok(published) => published.position(),
-            Err(error) => return Err(self.poison(error)),
-        };
-        if target <= durable {
+        let began = Instant::now();
+        let reached = self.chain.sync_published(durable, |segment, range| {
+            let path = self.directory.segment_path(segment.base());
+            segment.body()?.region.flush(range).map_err(|error| Error::poisoned(&path, error))
+        });
+        let reached = reached.map_err(|error| self.poison(error))?;
+        if reached <= durable {
             // The claim that is waited for, or one before it, is still being written.
             patience.pause();
             return Ok(durable);
         }
-        let began = Instant::now();
-        self.flush(durable, target)?;
         self.counters.note_sync(began.elapsed());
-        self.after_sync(target);
-        Ok(target)
-    }
-
-    /// Flushes the pages of the LSN range, segment by segment.
-    fn flush(&self, from: u64, to: u64) -> Result<()> {
-        let mut at = from;
-        for segment in self.chain.catalog.view().iter() {
-            if segment.end() <= at {
-                continue;
-            }
-            if segment.base() >= to {
-                break;
-            }
-            // A segment that was retired meanwhile is not in the list, and needs no sync any more.
-            let begin = segment.file_offset(at.max(segment.base()));
-            let end = segment.file_offset(to.min(segment.end()));
-            let flushed = segment.body().and_then(|body| {
-                let path = self.directory.segment_path(segment.base());
-                body.region.flush(begin..end).map_err(|error| Error::poisoned(&path, error))
-            });
-            flushed.map_err(|error| self.poison(error))?;
-            at = segment.end().min(to);
-        }
-        Ok(())
+        self.after_sync(reached);
+        Ok(reached)
     }
 
     /// Leaves evidence for the next opening, and takes the faults that the sync left for the writers.

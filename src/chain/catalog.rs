@@ -56,6 +56,17 @@ impl Catalog {
         gone
     }
 
+    /// Maps the segments that somebody holds: from now on another writer may delete their files.
+    pub(crate) fn map_held(&self) {
+        let view = self.view();
+        // Besides the catalog's own and this one.
+        let view_held = Arc::strong_count(&view) > 2;
+        for segment in view.iter().filter(|segment| view_held || Arc::strong_count(segment) > 1) {
+            // Whoever reads one that could not be mapped is told.
+            let _ = segment.body();
+        }
+    }
+
     /// The segment with this number, if it is there.
     pub(crate) fn find(&self, number: u64) -> Option<Arc<Segment>> {
         find(&self.list.read().unwrap_or_else(PoisonError::into_inner), number).map(Arc::clone)

@@ -2,7 +2,7 @@
 
 use super::Chain;
 use crate::error::{Error, Result};
-use crate::format::frame::{Parsed, frame_bytes};
+use crate::format::frame::{Parsed, SHORT_PADDING_BYTES, frame_bytes};
 use crate::lsn::Lsn;
 use crate::primitive::{Arc, Patience};
 use crate::record::PinnedRecord;
@@ -27,8 +27,13 @@ pub(crate) fn next_boundary(segments: &[Arc<Segment>], lsn: u64) -> Result<u64> 
     let segment = segment_at(segments, lsn)?;
     let mapped = Mapped::new(segment)?;
     let offset = lsn - segment.base();
-    if lsn.is_multiple_of(8) && matches!(mapped.examine(offset), Found::Record(_) | Found::Padding { .. }) {
-        return Ok(lsn);
+    if lsn.is_multiple_of(8) {
+        match mapped.examine(offset) {
+            Found::Record(_) => return Ok(lsn),
+            // (The shortest padding has no checksum, and may as well be the end of a payload.)
+            Found::Padding { next } if next - offset > SHORT_PADDING_BYTES => return Ok(lsn),
+            _ => {}
+        }
     }
     let mut at = 0;
     while at < offset {

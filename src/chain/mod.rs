@@ -8,13 +8,16 @@ mod catalog;
 mod durability;
 mod frontier;
 mod locate;
+mod retired;
 mod ring;
 mod supply;
+mod sync;
 mod watch;
 
 pub(crate) use catalog::{Catalog, View};
 pub(crate) use durability::Durability;
 pub(crate) use locate::{check_boundary, next_boundary, read_live, read_published, segment_at};
+pub(crate) use retired::Retired;
 pub(crate) use supply::Demand;
 pub(crate) use watch::Watch;
 
@@ -165,7 +168,14 @@ impl Chain {
         if let Some(claimed) = self.ring.begin(number, place) {
             return Ok(claimed);
         }
-        self.supply.wait_installed(position, bytes, || self.ring.holds(number))?;
+        let installed = || self.ring.holds(number);
+        // A log that is closed or poisoned gets no more segments. And inside a closure of `append_with`, the claim
+        // of that one may be what keeps the slot of this one's segment from being free.
+        let refused = || {
+            let closed = self.is_closed().then(|| self.closed_error());
+            closed.or_else(|| crate::reentry::refuse_inside_claim().err())
+        };
+        self.supply.wait_installed(position, bytes, installed, refused)?;
         self.ring.begin(number, place).ok_or_else(|| self.closed_error())
     }
 
@@ -292,6 +302,12 @@ impl Chain {
     /// Lets go of segments that nobody writes to any more.
     pub(crate) fn release_published(&self) {
         self.ring.clear(self.published());
+    }
+
+    /// Claims no longer heed the limit, until the next segment is installed.
+    #[cfg(tidelog_loom)]
+    pub(crate) fn lift_limit(&self) {
+        self.limit.store(POSITION_MAX, Ordering::Relaxed);
     }
 
     pub(crate) fn supply(&self) -> &Supply {

@@ -105,14 +105,16 @@ impl Supply {
         }
     }
 
-    /// Waits for the segment of a claim that ran past the prepared ones. When none can be prepared the claim
-    /// is left to the preparer, which pads it as soon as it can, and the reason is returned.
+    /// Waits for the segment of a claim that ran past the prepared ones. When none can be prepared, or `refused`
+    /// tells why not to wait, the claim is left to the preparer, which pads it as soon as it can, and the reason
+    /// is returned.
     #[cold]
     pub(crate) fn wait_installed(
         &self,
         position: u64,
         bytes: u64,
         installed: impl Fn() -> bool,
+        refused: impl Fn() -> Option<crate::error::Error>,
     ) -> Result<()> {
         let mut state = lock(&self.state);
         let enough = state.begun + 1;
@@ -122,8 +124,7 @@ impl Supply {
             }
             let failed = match &state.failed {
                 Some((attempt, error)) if *attempt >= enough => Some(error.clone()),
-                _ if state.stop => Some(crate::error::Error::closed()),
-                _ => None,
+                _ => refused(),
             };
             if let Some(error) = failed {
                 state.orphans.push((position, bytes));
@@ -170,10 +171,9 @@ impl Supply {
         self.wanted.notify_all();
     }
 
-    /// Ends the preparer.
+    /// Ends the preparer. Who waits for segments was woken by `close`, which comes before.
     pub(crate) fn stop(&self) {
         lock(&self.state).stop = true;
-        self.changed.notify_all();
         self.wanted.notify_all();
     }
 

@@ -142,15 +142,21 @@ fn zero_tail(suspect: &Suspect, tail: u64) -> io::Result<u64> {
 
 /// Turns a range into one padding frame.
 fn write_padding(suspect: &Suspect, from: u64, to: u64) -> io::Result<()> {
-    let bytes = to - from;
-    let word = frame::word(Kind::Padding, bytes, 0);
+    let verifiers = Verifiers::new(&suspect.header.identity, &suspect.header.sessions);
     let at = HEADER_BYTES + (from - suspect.base());
-    if bytes > SHORT_PADDING_BYTES {
-        let verifiers = Verifiers::new(&suspect.header.identity, &suspect.header.sessions);
-        let checksum = mask(verifiers.at(from).seed, from, word);
-        suspect.file.write_all_at(&checksum.to_le_bytes(), at + 8)?;
+    for (offset, word) in padding_stores(verifiers.at(from).seed, from, to - from) {
+        suspect.file.write_all_at(&word.to_le_bytes(), at + offset)?;
     }
-    suspect.file.write_all_at(&word.to_le_bytes(), at)
+    Ok(())
+}
+
+/// The words of a padding frame and where they go, in the order in which they are stored: cut short anywhere,
+/// they leave a claim that never returned, which the next recovery pads as this one does. (The checksum on its
+/// own, under a word that is still zero, would pass for a damaged frame.)
+fn padding_stores(seed: u64, lsn: u64, bytes: u64) -> impl Iterator<Item = (u64, u64)> {
+    let word = frame::word(Kind::Padding, bytes, 0);
+    let checksum = (bytes > SHORT_PADDING_BYTES).then(|| (8, mask(seed, lsn, word)));
+    [(0, frame::word(Kind::Claimed, bytes, 0))].into_iter().chain(checksum).chain([(0, word)])
 }
 
 /// Records this opening in the segment's header and takes the mark of the last closing away; the caller makes
@@ -162,6 +168,11 @@ fn begin_session(active: &Suspect, session: &Session) -> io::Result<Option<Heade
         header.sessions.pop();
     }
     let Some((offset, bytes)) = header.session_slot(session) else { return Ok(None) };
+    if header.torn_session {
+        // What is no entry goes, or it would put later openings in doubt for ever.
+        active.file.write_all_at(&vec![0; PAGE - offset], offset as u64)?;
+        header.torn_session = false;
+    }
     active.file.write_all_at(&bytes, offset as u64)?;
     active.file.write_all_at(&[0; TAIL_MARK_BYTES], AT_TAIL_MARK as u64)?;
     header.sessions.push(*session);
@@ -180,4 +191,56 @@ pub(super) fn rewrite(suspect: &Suspect) -> io::Result<()> {
         at += PAGE as u64;
     }
     suspect.file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::bytes::{put, u64_at};
+    use crate::policy::Checksum;
+    use crate::segment::scan::{Found, Layout, Source, examine};
+
+    struct Bytes(Vec<u8>);
+
+    impl Source for Bytes {
+        fn word(&mut self, offset: u64) -> io::Result<u64> {
+            Ok(u64_at(&self.0, offset as usize))
+        }
+
+        fn bytes(&mut self, offset: u64, len: u64) -> io::Result<&[u8]> {
+            Ok(&self.0[offset as usize..(offset + len) as usize])
+        }
+    }
+
+    #[test]
+    fn padding_that_is_cut_short_is_still_a_hole() {
+        let identity = Identity { log_id: [1; 16], number: 1, segment_bytes: 65536 };
+        let session = Session {
+            start: 65536,
+            number: 1,
+            checksum: Checksum::Crc32c,
+            acks_durable: false,
+            nonce: 5,
+            boot: [0; 16],
+            opened_unix_ns: 0,
+        };
+        let verifiers = Verifiers::new(&identity, &[session]);
+        let layout =
+            Layout { base: identity.base(), segment_bytes: identity.segment_bytes, verifiers: &verifiers };
+        for (offset, bytes) in [(0, 8), (64, 16), (64, 4096), (65528, 8)] {
+            let lsn = identity.base() + offset;
+            let mut image = Bytes(vec![0; 65536]);
+            let stores: Vec<_> = padding_stores(verifiers.at(lsn).seed, lsn, bytes).collect();
+            for (index, (at, word)) in stores.iter().enumerate() {
+                put(&mut image.0, (offset + at) as usize, &word.to_le_bytes());
+                let found = examine(&mut image, layout, offset).unwrap();
+                let next = match found {
+                    Found::Padding { next } if index + 1 == stores.len() => next,
+                    Found::Claimed { next } if index + 1 < stores.len() => next,
+                    other => panic!("{other:?} after store {index} of {bytes} bytes at {offset}"),
+                };
+                assert_eq!(next, offset + bytes);
+            }
+        }
+    }
 }

@@ -9,7 +9,9 @@ use super::window::Window;
 use crate::error::{Error, Result};
 use crate::format::frame::{self, Kind, Parsed, proven_durable};
 use crate::format::header::Header;
+use crate::limits::claim_max;
 use crate::lsn::Lsn;
+use crate::policy::Checksum;
 use crate::segment::Verifiers;
 use crate::segment::scan::{Damage, Found, Frame, Layout, examine};
 use crate::storage::{Boot, Directory};
@@ -122,7 +124,8 @@ struct Walk<'a> {
     bytes: u64,
     scanned: u64,
     damage: Damage,
-    /// Bytes that the search for frames may still checksum; hostile bytes could make it quadratic.
+    /// Bytes that the search for frames may still checksum by CRC-64, whose field does not tell frames from
+    /// other bytes at a glance; hostile bytes could make the search quadratic.
     budget: u64,
 }
 
@@ -144,7 +147,7 @@ impl<'a> Walk<'a> {
             bytes: 0,
             scanned: 0,
             damage: Damage::Word,
-            budget: total.saturating_mul(4),
+            budget: total.saturating_mul(64),
         }
     }
 
@@ -292,9 +295,12 @@ impl<'a> Walk<'a> {
                 at = base + offset;
                 let word = crate::segment::scan::Source::word(&mut self.segments[index].1, offset)
                     .map_err(|error| unreadable(self.directory, base, error))?;
+                let longest = claim_max(end - base).min(end - at);
                 at = match frame::parse(word) {
-                    Parsed::Record { payload_len, .. } => {
-                        self.spend(payload_len);
+                    Parsed::Record { payload_len, .. } if frame::frame_bytes(payload_len) <= longest => {
+                        if self.segments[index].2.at(at).checksum == Checksum::Crc64 {
+                            self.spend(payload_len);
+                        }
                         match self.look(index, at)? {
                             Found::Record(frame) => {
                                 self.prove(base, &frame);
@@ -316,7 +322,7 @@ impl<'a> Walk<'a> {
 
     /// Without budget left there is no telling what was promised, so it counts as promised.
     fn spend(&mut self, bytes: u64) {
-        match self.budget.checked_sub(bytes.min(self.segments[0].0.header.identity.segment_bytes)) {
+        match self.budget.checked_sub(bytes) {
             Some(left) => self.budget = left,
             None => self.proven = u64::MAX,
         }

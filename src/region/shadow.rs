@@ -7,12 +7,12 @@ use std::io;
 use std::ops::Range;
 
 use crate::limits::HEADER_BYTES;
-use crate::primitive::{AtomicU64, Mutex, Ordering, UnsafeCell, lock};
+use crate::primitive::{Mutex, Ordering, RawAtomicU64, UnsafeCell, lock};
 
 /// Modelled bytes of one segment.
 #[derive(Debug)]
 pub(crate) struct Region {
-    words: Vec<AtomicU64>,
+    words: Vec<RawAtomicU64>,
     cells: Vec<UnsafeCell<()>>,
     bytes: Box<[core::cell::UnsafeCell<u64>]>,
     /// What a power cut would leave: the header words as the last flush of their range saw them.
@@ -30,7 +30,7 @@ impl Region {
     pub(crate) fn zeroed(data_bytes: usize) -> Self {
         let words = data_bytes / 8;
         Self {
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            words: (0..words).map(|_| RawAtomicU64::new(0)).collect(),
             cells: (0..words).map(|_| UnsafeCell::new(())).collect(),
             bytes: (0..words).map(|_| core::cell::UnsafeCell::new(0)).collect(),
             image: UnsafeCell::new(vec![0; words]),

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::lock::WriterLock;
@@ -223,8 +223,14 @@ impl Directory {
         let file = self.open_segment(identity.base(), false)?;
         if !self.writer {
             let path = self.segment_path(identity.base());
-            file.try_lock_shared()
-                .map_err(|error| Error::io("cannot lock a segment", &path, error.into()))?;
+            let failed = |error| Error::io("cannot lock a segment", &path, error);
+            file.try_lock_shared().map_err(|error| failed(error.into()))?;
+            // Between opening and locking, the name may have passed to another file.
+            let (opened, named) =
+                file.metadata().and_then(|opened| Ok((opened, std::fs::metadata(&path)?))).map_err(failed)?;
+            if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+                return Err(failed(io::ErrorKind::NotFound.into()));
+            }
         }
         let header = self.read_header(&file, identity)?;
         self.map(file, &header, false, !self.writer)

@@ -60,11 +60,15 @@ impl Directory {
         fits.then_some(Spare { file, path, zeroed: true })
     }
 
-    /// Gives an empty prepared segment back, as a spare for the next opening.
+    /// Gives an empty prepared segment back, as a spare for the next opening. One that a reader has mapped is
+    /// deleted, as that reader would take what is written to it later for this segment's.
     pub(crate) fn unprepare(&self, base: u64, spare: u64) -> Result<()> {
         let path = self.segment_path(base);
-        std::fs::rename(&path, self.spare_path(spare))
-            .map_err(|error| Error::io("cannot set a segment aside", &path, error))
+        let set_aside = OpenOptions::new().write(true).open(&path).and_then(|file| match file.try_lock() {
+            Ok(()) => std::fs::rename(&path, self.spare_path(spare)),
+            Err(_) => std::fs::remove_file(&path),
+        });
+        set_aside.map_err(|error| Error::io("cannot set a segment aside", &path, error))
     }
 
     /// Makes a segment ready, from `spare` or from a new file. When it returns, the segment is durable as an

@@ -2,20 +2,9 @@
 
 use std::time::Duration;
 
-use tidelog::{Checksum, ErrorKind, LastClose, Log, LogReader, Lsn, Options, SyncPolicy};
+use tidelog::{Checksum, ErrorKind, LastClose, Log, LogReader, Lsn, SyncPolicy};
 
-fn options(policy: SyncPolicy) -> Options {
-    Options::new().segment_bytes(1 << 16).sync_policy(policy)
-}
-
-fn policies() -> [SyncPolicy; 4] {
-    [
-        SyncPolicy::None,
-        SyncPolicy::Immediate,
-        SyncPolicy::periodic(Duration::from_millis(5)),
-        SyncPolicy::grouped(),
-    ]
-}
+use crate::support::{options, policies};
 
 #[test]
 fn appended_records_are_read_back_in_order_after_reopening() {

@@ -1,3 +1,13 @@
 //! The integration tests, in one binary.
 
+mod append;
 mod behaviour;
+mod corruption;
+mod damaged_files;
+mod large;
+mod model;
+mod policy;
+mod powercut;
+mod reading;
+mod retire;
+mod support;

@@ -1,2 +1,237 @@
-//! Runs the mutants.
-fn main() {}
+//! Breaks tidelog on purpose, one rule at a time, and checks that the test for the rule notices.
+//!
+//! `cargo run -p tidelog-mutants -- [--quick] [--list] [NAME..]`: all mutants, a few for each edge, or those whose name
+//! contains one of the words. A mutant that does not compile, or whose text is not found exactly once, is an
+//! error of the run and not a catch.
+
+mod table;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use table::{MUTANTS, Mutant, Suite};
+
+/// A test that runs longer than this hangs, which is a failure of the test.
+const TEST_TIMEOUT: Duration = Duration::from_secs(180);
+
+type Outcome<T> = Result<T, String>;
+
+fn main() -> ExitCode {
+    let mut quick = false;
+    let mut list = false;
+    let mut words = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--quick" => quick = true,
+            "--list" => list = true,
+            word if !word.starts_with('-') => words.push(word.to_owned()),
+            other => {
+                eprintln!("unknown option {other}; use --quick, --list, or words from mutants' names");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let wanted = |mutant: &&Mutant| {
+        (!quick || mutant.quick) && (words.is_empty() || words.iter().any(|word| mutant.name.contains(word)))
+    };
+    let mutants: Vec<&Mutant> = MUTANTS.iter().filter(wanted).collect();
+    if list {
+        for mutant in &mutants {
+            let (target, test) = mutant.test;
+            println!("{}\n    {}\n    {} {target}::{test}", mutant.name, mutant.rule, mutant.suite.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    match run_all(&mutants) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True when every mutant was caught.
+fn run_all(mutants: &[&Mutant]) -> Outcome<bool> {
+    if mutants.is_empty() {
+        return Err("no mutant has such a name".into());
+    }
+    let began = Instant::now();
+    let bench = Bench::set_up()?;
+    bench.check_baseline(mutants)?;
+    let (mut caught, mut survived, mut errors) = (0, Vec::new(), Vec::new());
+    for mutant in mutants {
+        let began = Instant::now();
+        let verdict = bench.run(mutant);
+        let word = match &verdict {
+            Ok(true) => "caught",
+            Ok(false) => "SURVIVED",
+            Err(_) => "ERROR",
+        };
+        println!("{word:9} {:34} {:6.1} s  {}", mutant.name, began.elapsed().as_secs_f64(), mutant.rule);
+        match verdict {
+            Ok(true) => caught += 1,
+            Ok(false) => survived.push(mutant.name),
+            Err(error) => {
+                println!("{error}");
+                errors.push(mutant.name);
+            }
+        }
+    }
+    println!(
+        "{caught} caught, {} survived, {} errors, {:.0} s",
+        survived.len(),
+        errors.len(),
+        began.elapsed().as_secs_f64()
+    );
+    for name in survived.iter().chain(&errors) {
+        println!("    {name}");
+    }
+    Ok(survived.is_empty() && errors.is_empty())
+}
+
+/// A copy of the tree to break, and its build output.
+struct Bench {
+    tree: PathBuf,
+    targets: PathBuf,
+}
+
+impl Bench {
+    fn set_up() -> Outcome<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let home = root.join("target/mutants");
+        let bench = Self { tree: home.join("work"), targets: home };
+        copy_changed(&root, &bench.tree)
+            .map_err(|error| format!("cannot copy the tree to {}: {error}", bench.tree.display()))?;
+        Ok(bench)
+    }
+
+    /// A test that fails without a mutant proves nothing with one.
+    fn check_baseline(&self, mutants: &[&Mutant]) -> Outcome<()> {
+        let mut seen = BTreeSet::new();
+        for mutant in mutants {
+            if seen.insert((mutant.suite.name, mutant.test)) {
+                let binary = self.build(mutant.suite, mutant.test.0)?;
+                if !self.passes(mutant.suite, &binary, mutant.test.1)? {
+                    return Err(format!("{}::{} fails without a mutant", mutant.test.0, mutant.test.1));
+                }
+            }
+        }
+        println!("{} tests pass without a mutant", seen.len());
+        Ok(())
+    }
+
+    /// True when the mutant's test fails.
+    fn run(&self, mutant: &Mutant) -> Outcome<bool> {
+        let path = self.tree.join(mutant.file);
+        let original = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", mutant.file))?;
+        let found = original.matches(mutant.text).count();
+        if found != 1 {
+            return Err(format!("its text occurs {found} times in {}, not once", mutant.file));
+        }
+        let write = |text: &str| fs::write(&path, text).map_err(|error| format!("{}: {error}", mutant.file));
+        write(&original.replacen(mutant.text, mutant.replacement, 1))?;
+        let verdict = self
+            .build(mutant.suite, mutant.test.0)
+            .and_then(|binary| self.passes(mutant.suite, &binary, mutant.test.1));
+        write(&original)?;
+        verdict.map(|passes| !passes)
+    }
+
+    /// Builds a test target and returns its binary.
+    fn build(&self, suite: &Suite, target: &str) -> Outcome<PathBuf> {
+        let output = Command::new(env!("CARGO"))
+            .args(suite.cargo)
+            .args(["--no-run", "--message-format=json-render-diagnostics", "--test", target, "--target-dir"])
+            .arg(self.targets.join(suite.target_dir))
+            .envs(suite.env.iter().copied())
+            .current_dir(&self.tree)
+            .output()
+            .map_err(|error| format!("cannot run cargo: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("it does not compile:\n{}", String::from_utf8_lossy(&output.stderr)));
+        }
+        let messages = String::from_utf8_lossy(&output.stdout);
+        let marker = "\"executable\":\"";
+        let paths = messages.lines().filter_map(|line| line.split_once(marker)?.1.split('"').next());
+        paths.last().map(PathBuf::from).ok_or_else(|| format!("cargo names no binary for {target}"))
+    }
+
+    /// True when the test passes; false when it fails, crashes or hangs.
+    fn passes(&self, suite: &Suite, binary: &Path, test: &str) -> Outcome<bool> {
+        let failed = |error: io::Error| format!("cannot run {}: {error}", binary.display());
+        let log = self.targets.join("last-test.txt");
+        let output = fs::File::create(&log).map_err(failed)?;
+        let mut child = Command::new(binary)
+            .args([test, "--exact"])
+            .envs(suite.env.iter().copied())
+            .env("RUST_BACKTRACE", "0")
+            .current_dir(&self.tree)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(failed)? {
+                break Some(status);
+            }
+            if began.elapsed() > TEST_TIMEOUT {
+                child.kill().map_err(failed)?;
+                child.wait().map_err(failed)?;
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let text = fs::read_to_string(&log).map_err(failed)?;
+        if !text.contains("running 1 test") {
+            return Err(format!("there is no test {test} in {}", binary.display()));
+        }
+        Ok(status.is_some_and(|status| status.success()))
+    }
+}
+
+/// Makes `to` a copy of `from`, without what git does not hold, and touches only what differs, so that a later run
+/// builds no more than it must.
+fn copy_changed(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == "target" || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let (source, copy) = (entry.path(), to.join(&name));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_changed(&source, &copy)?;
+        } else if kind.is_file() {
+            let bytes = fs::read(&source)?;
+            if fs::read(&copy).ok().as_deref() != Some(&bytes[..]) {
+                fs::write(&copy, bytes)?;
+            }
+        } else {
+            continue;
+        }
+        names.insert(name);
+    }
+    // What was removed or renamed must not linger.
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !names.contains(&name) && name != "target" {
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! The mutants: each breaks one rule, and names the test that must notice.
+
+/// How a mutant's test is built and run. A new kind of test is a new value of this.
+#[derive(Debug)]
+pub struct Suite {
+    /// What stands for the suite in the list.
+    pub name: &'static str,
+    /// Environment of the build and of the run.
+    pub env: &'static [(&'static str, &'static str)],
+    /// Arguments of `cargo` that choose the package and the profile; `--test TARGET` is added.
+    pub cargo: &'static [&'static str],
+    /// Folder of its build output, in the folder of the work.
+    pub target_dir: &'static str,
+}
+
+/// The model-checked scenarios of `loom-tests`.
+pub static LOOM: Suite = Suite {
+    name: "loom",
+    env: &[
+        ("RUSTFLAGS", "--cfg tidelog_loom"),
+        ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
+        ("CARGO_INCREMENTAL", "1"),
+    ],
+    cargo: &["test", "-p", "tidelog-loom-tests", "--release"],
+    target_dir: "loom",
+};
+
+/// One way of breaking the code.
+#[derive(Debug)]
+pub struct Mutant {
+    pub name: &'static str,
+    pub file: &'static str,
+    /// Occurs exactly once in the file.
+    pub text: &'static str,
+    pub replacement: &'static str,
+    pub suite: &'static Suite,
+    /// The test target and the test that must fail.
+    pub test: (&'static str, &'static str),
+    /// What it breaks.
+    pub rule: &'static str,
+    /// One of the few that `--quick` runs.
+    pub quick: bool,
+}
+
+macro_rules! mutants {
+    ($($name:ident $($quick:literal)?: $file:literal, $text:literal => $replacement:literal,
+       $suite:ident $target:literal $test:literal, $rule:literal;)*) => {
+        /// All of them.
+        pub static MUTANTS: &[Mutant] = &[$(Mutant {
+            name: stringify!($name),
+            file: $file,
+            text: $text,
+            replacement: $replacement,
+            suite: &$suite,
+            test: ($target, $test),
+            rule: $rule,
+            quick: { let quick: &[&str] = &[$($quick)?]; !quick.is_empty() },
+        }),*];
+    };
+}
+
+mutants! {
+    // ---- PUBLISH, ABORT
+    publish_relaxed "quick": "src/segment/claim.rs",
+        "self.region.store_release(self.place.file_offset, word);\n        core::mem::forget(self);"
+        => "self.region.store_relaxed(self.place.file_offset, word);\n        core::mem::forget(self);",
+        LOOM "publish" "a_tail_reads_whole_records",
+        "PUBLISH, release side: the payload is written before the word that publishes it";
+    abort_relaxed "quick": "src/segment/claim.rs",
+        "        self.region.store_release(self.place.file_offset, word);\n    }\n}"
+        => "        self.region.store_relaxed(self.place.file_offset, word);\n    }\n}",
+        LOOM "publish" "a_reader_verifies_padding",
+        "ABORT, release side: padding's checksum is written before its word";
+    word_loaded_relaxed "quick": "src/region/shadow.rs",
+        "self.words[word].load(Ordering::Acquire)" => "self.words[word].load(Ordering::Relaxed)",
+        LOOM "publish" "a_tail_reads_whole_records",
+        "PUBLISH and ABORT, acquire side: a frame is read after its word";
+    touch_after_publish "quick": "src/segment/claim.rs",
+        "self.region.store_release(self.place.file_offset, word);\n        core::mem::forget(self);"
+        => "self.region.store_release(self.place.file_offset, word);\n        let mut late = self;\n        let _ = late.payload_mut(0, 0);\n        late.store_checksum(0, word, 0);\n        core::mem::forget(late);",
+        LOOM "ring" "nothing_is_touched_after_publishing",
+        "RECYCLE: publishing is a claim's last touch of the mapping";
+    claim_not_announced: "src/segment/claim.rs",
+        "region.store_first(place.file_offset, frame::word(Kind::Claimed, place.bytes, 0));"
+        => "let _ = Kind::Claimed;",
+        LOOM "publish" "a_record_is_read_beyond_the_watermark",
+        "a claim's first word tells its length, so that others get past it";
+    batch_first_word_first "quick": "src/segment/claim.rs",
+        "        let kind = if last {"
+        => "        self.region.store_release(self.place.file_offset, frame::word(Kind::BatchFirst, 0, 0));\n        let kind = if last {",
+        LOOM "publish" "a_batch_is_all_or_nothing",
+        "the first word of a batch is stored last";
+    // ---- The claim
+    plain_store_instead_of_add "quick": "src/chain/mod.rs",
+        "let position = self.cursor.fetch_add(bytes, Ordering::Relaxed);"
+        => "let position = self.cursor.load(Ordering::Relaxed);\n            self.cursor.store(position + bytes, Ordering::Relaxed);",
+        LOOM "claim" "claims_are_disjoint",
+        "one atomic addition hands out the log: no range twice";
+    straddle_forgets_the_second_part "quick": "src/chain/mod.rs",
+        "second?.abort();" => "core::mem::forget(second?);",
+        LOOM "claim" "a_straddling_claim_pads_both_parts",
+        "a claim that straddles pads both parts";
+    straddle_forgets_the_first_part: "src/chain/mod.rs",
+        "first?.abort();" => "core::mem::forget(first?);",
+        LOOM "claim" "a_straddling_claim_pads_both_parts",
+        "a claim that straddles pads both parts";
+    closed_bit_ignored: "src/chain/mod.rs",
+        "if position & CLOSED != 0 {\n                return Err" => "if false {\n                return Err",
+        LOOM "close" "close_against_claims",
+        "a closed cursor gives out nothing";
+    overrun_not_awaited: "src/chain/mod.rs",
+        "self.supply.wait_installed(position, bytes, installed, refused)?;"
+        => "let _ = (installed, refused);",
+        LOOM "claim" "claims_overrun_the_prepared_segments",
+        "a claim beyond the prepared segments waits for its segment";
+    nested_claim_waits "quick": "src/chain/mod.rs",
+        "closed.or_else(|| crate::reentry::refuse_inside_claim().err())" => "closed",
+        LOOM "claim" "a_claim_inside_a_claim_does_not_wait",
+        "a thread with a claim open never waits for a segment";
+    orphan_forgotten: "src/chain/supply.rs",
+        "state.orphans.push((position, bytes));" => "let _ = (position, bytes);",
+        LOOM "claim" "an_orphan_is_padded_later",
+        "a claim whose segment did not come is left to the preparer";
+    orphan_not_padded "quick": "src/chain/supply.rs",
+        "            pad(position, bytes);" => "            let _ = (&pad, position, bytes);",
+        LOOM "claim" "a_straddling_orphan_is_padded_later",
+        "the preparer pads the orphans of a segment that it installs";
+    // ---- INSTALL, RECYCLE
+    install_store_relaxed "quick": "src/chain/ring.rs",
+        "slot.number.store(number, Ordering::Release);" => "slot.number.store(number, Ordering::Relaxed);",
+        LOOM "ring" "a_claim_finds_the_installed_segment",
+        "INSTALL, release side";
+    install_load_relaxed "quick": "src/chain/ring.rs",
+        "self.slot(number).number.load(Ordering::Acquire) == number"
+        => "self.slot(number).number.load(Ordering::Relaxed) == number",
+        LOOM "ring" "a_claim_finds_the_installed_segment",
+        "INSTALL, acquire side";
+    number_before_segment: "src/chain/ring.rs",
+        "        slot.segment.with_mut(|place| {\n            // SAFETY: RECYCLE. `changing`"
+        => "        slot.number.store(number, Ordering::Release);\n        slot.segment.with_mut(|place| {\n            // SAFETY: RECYCLE. `changing`",
+        LOOM "ring" "a_claim_finds_the_installed_segment",
+        "INSTALL: the segment stands in the slot before its number does";
+    freed_before_published "quick": "src/chain/ring.rs",
+        "published.position() >= segment.end()" => "published.position() >= segment.base()",
+        LOOM "ring" "letting_go_spares_open_claims",
+        "RECYCLE: a slot is let go of when its segment is wholly published";
+    slot_one_segment_early: "src/chain/mod.rs",
+        "(number - slots + 1)" => "(number - slots)",
+        LOOM "ring" "the_recycler_waits_for_the_last_publish",
+        "RECYCLE: a slot is free when its segment is wholly published";
+    pin_ignored "quick": "src/chain/retired.rs",
+        "Err(held) => self.held.push(held),"
+        => "#[allow(unsafe_code)]\n                Err(held) => {\n                    unpinned.push(unsafe { core::ptr::read(&*held) });\n                    core::mem::forget(held);\n                }",
+        LOOM "ring" "a_pin_keeps_the_segment",
+        "PIN: a segment is reused when nobody holds it";
+    // ---- PUBLISHED
+    watermark_passes_open_claims "quick": "src/chain/frontier.rs",
+        "Parsed::Unwritten | Parsed::Claimed { .. } => return Ok(()),\n                    Parsed::Padding { bytes } => bytes,"
+        => "Parsed::Unwritten => return Ok(()),\n                    Parsed::Padding { bytes } | Parsed::Claimed { bytes } => bytes,",
+        LOOM "publish" "the_watermark_waits_for_the_earlier_claim",
+        "the watermark stops before the first open claim";
+    published_store_relaxed "quick": "src/chain/frontier.rs",
+        "self.published.store(walk.position, Ordering::Release);"
+        => "self.published.store(walk.position, Ordering::Relaxed);",
+        LOOM "publish" "the_watermark_hands_over_what_is_below_it",
+        "PUBLISHED, release side";
+    published_load_relaxed: "src/chain/frontier.rs",
+        "self.published.load(Ordering::Acquire)" => "self.published.load(Ordering::Relaxed)",
+        LOOM "publish" "the_watermark_hands_over_what_is_below_it",
+        "PUBLISHED, acquire side";
+    published_load_relaxed_at_recycle: "src/chain/frontier.rs",
+        "self.published.load(Ordering::Acquire)" => "self.published.load(Ordering::Relaxed)",
+        LOOM "ring" "the_watermark_frees_the_slot",
+        "PUBLISHED, acquire side, where a slot is taken";
+    snapshot_does_not_wait: "src/snapshot.rs",
+        "chain.wait_published(chain.written_end())" => "chain.advance_published()",
+        LOOM "publish" "a_snapshot_has_what_returned",
+        "a snapshot has every record whose append returned";
+    // ---- DURABLE
+    durable_read_after_the_flush "quick": "src/chain/sync.rs",
+        "        Ok(target)" => "        Ok(self.advance_published()?.position())",
+        LOOM "sync" "a_publish_during_the_flush_is_not_durable",
+        "the target of a sync is taken before its flush";
+    flush_skips_a_begun_segment: "src/chain/sync.rs",
+        "if segment.end() <= at {" => "if segment.base() < at {",
+        LOOM "sync" "a_publish_during_the_flush_is_not_durable",
+        "a sync flushes everything from the durable watermark on";
+    durable_store_relaxed "quick": "src/chain/durability.rs",
+        "self.durable.store(reached, Ordering::Release);" => "self.durable.store(reached, Ordering::Relaxed);",
+        LOOM "sync" "what_is_durable_is_published",
+        "DURABLE, release side";
+    durable_load_relaxed: "src/chain/durability.rs",
+        "self.durable.load(Ordering::Acquire)" => "self.durable.load(Ordering::Relaxed)",
+        LOOM "sync" "what_is_durable_is_published",
+        "DURABLE, acquire side";
+    wake_lost "quick": "src/chain/durability.rs",
+        "if news && state.sleepers > 0 {" => "if news && state.sleepers > 1 {",
+        LOOM "sync" "a_waiter_is_woken",
+        "a sync wakes everybody who sleeps";
+    leader_never_steps_down: "src/chain/durability.rs",
+        "state.running = false;" => "let _ = state.running;",
+        LOOM "sync" "acknowledged_is_flushed",
+        "who carried out a sync lets the next one lead";
+    follower_believes_the_leader "quick": "src/chain/durability.rs",
+        "                state = self.sleep(state);\n                continue;"
+        => "                drop(self.sleep(state));\n                return Ok(());",
+        LOOM "sync" "acknowledged_is_flushed",
+        "a follower whose record lies above the sync in flight waits for the next";
+    // ---- Poison
+    poison_forgotten "quick": "src/chain/durability.rs",
+        "            if let Some(error) = &state.poison {\n                return Err(error.clone());\n            }\n            if state.running {"
+        => "            if let Some(error) = state.poison.take() {\n                return Err(error);\n            }\n            if state.running {",
+        LOOM "sync" "poison_reaches_everybody",
+        "poison stays: everybody gets it";
+    poison_wakes_nobody: "src/chain/durability.rs",
+        "        drop(state);\n        self.changed.notify_all();" => "        drop(state);",
+        LOOM "sync" "poison_wakes_a_sleeper",
+        "poison wakes who sleeps";
+    watermark_moves_after_poison "quick": "src/chain/durability.rs",
+        "Ok(reached) if state.poison.is_none() && reached > self.hint() => {"
+        => "Ok(reached) if reached > self.hint() => {",
+        LOOM "sync" "the_watermark_stands_still_after_poison",
+        "the durable watermark never moves again after poison";
+    poison_leaves_claims_waiting: "src/chain/mod.rs",
+        "let closed = self.is_closed().then(|| self.closed_error());" => "let closed: Option<Error> = None;",
+        LOOM "sync" "poison_wakes_writers",
+        "a poisoned log refuses the claims that wait for a segment";
+    // ---- Supply, close
+    close_wakes_nobody "quick": "src/chain/supply.rs",
+        "        drop(state);\n        self.changed.notify_all();\n        self.wanted.notify_all();\n        end.is_some()"
+        => "        drop(state);\n        self.wanted.notify_all();\n        end.is_some()",
+        LOOM "close" "close_wakes_writers",
+        "closing wakes who waits for room";
+    end_not_noted: "src/chain/supply.rs",
+        "            state.end = end;" => "            state.end = end.min(0);",
+        LOOM "close" "close_against_claims",
+        "closing notes where the log ends";
+    installed_segment_wakes_nobody: "src/chain/supply.rs",
+        "        raise_limit();\n        drop(state);\n        self.changed.notify_all();"
+        => "        raise_limit();\n        drop(state);",
+        LOOM "claim" "a_writer_without_room_gets_a_segment",
+        "a new segment wakes who waits for room";
+    failed_attempt_wakes_nobody: "src/chain/supply.rs",
+        "lock(&self.state).failed = Some((attempt, error));\n        self.changed.notify_all();"
+        => "lock(&self.state).failed = Some((attempt, error));",
+        LOOM "claim" "a_straddling_orphan_is_padded_later",
+        "a failed preparation wakes who waits for it";
+    demand_not_told: "src/chain/supply.rs",
+        "                return Err(error.clone());\n            }\n            state.demand = true;\n            self.wanted.notify_all();"
+        => "                return Err(error.clone());\n            }\n            state.demand = true;",
+        LOOM "claim" "a_writer_without_room_gets_a_segment",
+        "a writer without room wakes the preparer";
+    demand_of_a_claim_not_told: "src/chain/supply.rs",
+        "                return Err(error);\n            }\n            state.demand = true;\n            self.wanted.notify_all();"
+        => "                return Err(error);\n            }\n            state.demand = true;",
+        LOOM "claim" "claims_overrun_the_prepared_segments",
+        "a claim without a segment wakes the preparer";
+    demand_overlooked: "src/chain/supply.rs",
+        "if !state.stop && !state.demand {" => "if !state.stop {",
+        LOOM "claim" "claims_overrun_the_prepared_segments",
+        "the preparer looks for demand before it sleeps";
+    tail_ends_early: "src/tail.rs",
+        "final_end.is_some_and(|end| self.position >= end)" => "final_end.is_some()",
+        LOOM "close" "a_tail_ends_with_the_log",
+        "a tail ends when everything was read";
+}

@@ -1,0 +1,37 @@
+//! One sync of the published log.
+
+use core::ops::Range;
+
+use super::Chain;
+use crate::error::Result;
+use crate::segment::Segment;
+
+impl Chain {
+    /// Flushes from `durable` to the published watermark as it is now, and returns how far that is: no further
+    /// than `durable` when nothing new is published. `flush` makes a range of a segment's file durable.
+    pub(crate) fn sync_published(
+        &self,
+        durable: u64,
+        mut flush: impl FnMut(&Segment, Range<usize>) -> Result<()>,
+    ) -> Result<u64> {
+        // The target is taken before the flush: what is published while it runs is not covered by it.
+        let target = self.advance_published()?.position();
+        let mut at = durable;
+        for segment in self.catalog.view().iter() {
+            if segment.end() <= at {
+                continue;
+            }
+            if segment.base() >= target {
+                break;
+            }
+            // A segment that was retired meanwhile is not in the list, and needs no sync any more.
+            let begin = segment.file_offset(at.max(segment.base()));
+            let end = segment.file_offset(target.min(segment.end()));
+            if begin < end {
+                flush(segment, begin..end)?;
+            }
+            at = segment.end().min(target);
+        }
+        Ok(target)
+    }
+}
