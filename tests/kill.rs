@@ -253,7 +253,7 @@ impl Victim {
             let first = lines.recv_timeout(PATIENCE);
             acknowledged.read(&first.unwrap_or_else(|error| panic!("no first acknowledgement: {error}")));
         }
-        let micros = if while_opening { 12_000 } else { 45_000 };
+        let micros = if while_opening { 12_000 } else { 40_000 };
         std::thread::sleep(Duration::from_micros(random.below(micros)));
         leash.0.kill().unwrap();
         let status = leash.0.wait().unwrap();
@@ -442,7 +442,7 @@ fn nothing_acknowledged_is_lost_however_often_the_writer_is_killed() {
     if role().is_some() {
         return;
     }
-    let wanted: u64 = std::env::var("TIDELOG_KILLS").map_or(240, |text| text.parse().unwrap());
+    let wanted: u64 = std::env::var("TIDELOG_KILLS").map_or(210, |text| text.parse().unwrap());
     let began = std::time::Instant::now();
     let mut random = Random::new(seed("kill"));
     let (mut kills, mut checked, mut acknowledged, mut unacknowledged) = (0, 0, 0, 0);

@@ -16,8 +16,9 @@ pub(crate) struct Watch {
     directory: Arc<Directory>,
     pub(crate) catalog: Catalog,
     frontier: Frontier,
-    /// One refresh at a time.
-    refreshing: Mutex<()>,
+    /// One refresh at a time. The segments that end at or below this were looked at after all their frames had been
+    /// seen, so no later opening wrote to them.
+    settled: Mutex<u64>,
 }
 
 impl Watch {
@@ -29,7 +30,7 @@ impl Watch {
             directory,
             catalog: Catalog::new(Vec::new()),
             frontier: Frontier::new(from),
-            refreshing: Mutex::new(()),
+            settled: Mutex::new(from),
         };
         watch.refresh()?;
         Ok(watch)
@@ -37,7 +38,9 @@ impl Watch {
 
     /// Looks which segments there are now.
     pub(crate) fn refresh(&self) -> Result<()> {
-        let _one_at_a_time = lock(&self.refreshing);
+        let mut settled = lock(&self.settled);
+        // Before the headers are read, so that what was seen by now was written under what they tell.
+        let seen = self.frontier.last().position();
         let meta = read_meta(&self.directory)?;
         let known = self.catalog.view();
         let listing = self.directory.list()?;
@@ -48,7 +51,8 @@ impl Watch {
                 // The rest is being removed or is yet to be named; a gap is for the writer's recovery to judge.
                 break;
             }
-            let known = super::catalog::find(&known, number).filter(|segment| self.is_current(segment));
+            let known = super::catalog::find(&known, number)
+                .filter(|segment| segment.end() <= *settled || self.is_current(segment));
             segments.push(known.map_or_else(
                 || {
                     let identity =
@@ -59,6 +63,7 @@ impl Watch {
             ));
         }
         self.catalog.replace(segments);
+        *settled = seen.max(*settled);
         Ok(())
     }
 
@@ -66,9 +71,6 @@ impl Watch {
     /// the header tells.
     fn is_current(&self, segment: &Segment) -> bool {
         let Some(body) = segment.mapped_body() else { return true };
-        if self.frontier.last().position() >= segment.end() {
-            return true;
-        }
         let header = self.directory.open_segment(segment.base(), false);
         let header = header.and_then(|file| self.directory.read_header(&file, segment.identity()));
         header.is_ok_and(|header| {

@@ -9,5 +9,6 @@ mod support;
 
 mod full_disk;
 mod lifecycle;
+mod readers;
 mod sync_errors;
 mod syscalls;

@@ -213,17 +213,20 @@ fn child_works() {
     let Some(role) = role() else { return };
     let (policy_name, directory) = role.split_once('|').unwrap();
     let log = std::sync::OnceLock::new();
+    let started = &std::sync::Barrier::new(THREADS as usize + 1);
     let outcome = std::thread::scope(|scope| {
         // Started before anything fails: a thread that this test cannot start is not what it is about.
         let (opened, wait): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| std::sync::mpsc::channel()).unzip();
         for (thread, wait) in (0..THREADS).zip(wait) {
             let log = &log;
             scope.spawn(move || {
+                started.wait();
                 if wait.recv().is_ok() {
                     work(log.get().unwrap(), thread);
                 }
             });
         }
+        started.wait();
         ready_to_be_traced();
         let outcome = options(policy_name).open(directory).map(|opened| drop(log.set(opened)));
         if outcome.is_ok() {
