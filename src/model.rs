@@ -198,6 +198,12 @@ impl Model {
         self.chain().poison(Error::poisoned(Path::new("model"), failure));
     }
 
+    /// Gives out no more claims, and waits for none.
+    #[must_use]
+    pub fn close_claims(&self) -> bool {
+        self.chain().close_cursor()
+    }
+
     /// Closes the log; true for the one caller that closed it.
     pub fn close(&self) -> Result<bool> {
         let first = self.chain().close_cursor();
