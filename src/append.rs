@@ -87,9 +87,7 @@ pub(crate) fn append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Resu
         // An `AsRef` that gives another slice the second time: the claim becomes padding.
         if next > bytes || (last && next != bytes) {
             claimed.abort();
-            return Err(Error::invalid_option(
-                "a record of the batch changed its length while it was appended",
-            ));
+            return Err(Error::invalid_option("a record of the batch changed its length while it was appended"));
         }
         claimed.add_to_batch(at, payload, crc(chain.verifier.checksum, payload), last);
         at = next;

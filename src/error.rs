@@ -156,10 +156,7 @@ impl Error {
     pub(crate) fn corrupt(what: impl Into<String>, path: &Path, offset: u64, lsn: Option<Lsn>) -> Self {
         Self(Arc::new(Repr {
             kind: ErrorKind::Corrupt,
-            what: format!(
-                "{}; nothing was changed: restore the file from a backup or a replica",
-                what.into()
-            ),
+            what: format!("{}; nothing was changed: restore the file from a backup or a replica", what.into()),
             path: Some(path.to_owned()),
             offset: Some(offset),
             lsn,
@@ -195,9 +192,7 @@ impl Error {
     pub(crate) fn too_large(what: &str, bytes: u64, limit: u64) -> Self {
         Self::plain(
             ErrorKind::TooLarge,
-            format!(
-                "{what} of {bytes} bytes is over this log's limit of {limit} bytes; split it or use larger segments"
-            ),
+            format!("{what} of {bytes} bytes is over this log's limit of {limit} bytes; split it or use larger segments"),
         )
     }
 

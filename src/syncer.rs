@@ -150,4 +150,4 @@ pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
     }
 }
 
-const _: () = assert!(POPULATE_AHEAD_BYTES as u64 % HEADER_BYTES == 0);
+const _: () = assert!((POPULATE_AHEAD_BYTES as u64).is_multiple_of(HEADER_BYTES));

@@ -60,7 +60,9 @@ fn read_in(segment: &Arc<Segment>, lsn: u64) -> Result<PinnedRecord> {
         return Err(Error::not_a_record(Lsn::new(lsn)));
     }
     match Mapped::new(segment)?.examine(lsn - segment.base()) {
-        Found::Record(frame) => Ok(PinnedRecord::new(lsn, frame, segment)),
+        Found::Record(frame) => {
+            Ok(PinnedRecord::new(lsn, frame, segment))
+        }
         Found::Padding { .. } | Found::End => Err(Error::not_a_record(Lsn::new(lsn))),
         Found::Unwritten | Found::Claimed { .. } | Found::Bad(_) => {
             // Inside a record, or a damaged record: the boundaries before it tell which.

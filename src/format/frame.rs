@@ -99,8 +99,7 @@ pub(crate) const fn way_back_bytes(extra: u64) -> u64 {
 const _: () = assert!(frame_bytes(0) == FRAME_HEADER_BYTES);
 const _: () = assert!(frame_bytes(1) == FRAME_HEADER_BYTES.saturating_add(FRAME_ALIGN));
 // A batch lies within one claim, and the way back must span the largest one.
-const _: () =
-    assert!(way_back(crate::limits::CLAIM_BYTES_MAX.saturating_sub(FRAME_HEADER_BYTES)) <= EXTRA_MAX);
+const _: () = assert!(way_back(crate::limits::CLAIM_BYTES_MAX.saturating_sub(FRAME_HEADER_BYTES)) <= EXTRA_MAX);
 
 #[cfg(test)]
 mod tests {

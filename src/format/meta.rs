@@ -44,8 +44,11 @@ impl Meta {
         if version != VERSION {
             return Err(HeaderError::Version(version));
         }
-        let meta =
-            Self { log_id: array_at(bytes, 16), segment_bytes: u64_at(bytes, 32), start: u64_at(bytes, 40) };
+        let meta = Self {
+            log_id: array_at(bytes, 16),
+            segment_bytes: u64_at(bytes, 32),
+            start: u64_at(bytes, 40),
+        };
         let size_ok = meta.segment_bytes.is_power_of_two()
             && (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&meta.segment_bytes);
         if !size_ok || meta.start.checked_rem(meta.segment_bytes) != Some(0) {

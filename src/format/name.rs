@@ -62,8 +62,7 @@ mod tests {
         assert_eq!(parse(&format!("{}.tmp", segment(0))), Name::Temporary);
         assert_eq!(parse("log.meta.tmp"), Name::Temporary);
         assert_eq!(parse("log.lock"), Name::Own);
-        for foreign in
-            ["notes.tmp", "1.seg", "+0000000000000000001.seg", ".seg", "", "99999999999999999999.seg"]
+        for foreign in ["notes.tmp", "1.seg", "+0000000000000000001.seg", ".seg", "", "99999999999999999999.seg"]
         {
             assert_eq!(parse(foreign), Name::Foreign, "{foreign}");
         }

@@ -12,7 +12,7 @@ use std::time::Instant;
 pub use self::report::{LastClose, RecoveryReport, TornTail};
 
 use self::decide::Stop;
-use self::survey::{Survey, Suspect, survey};
+use self::survey::{Suspect, Survey, survey};
 use crate::error::{Error, Result};
 use crate::format::header::{Identity, Session};
 use crate::format::meta::Meta;
@@ -59,8 +59,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     }
     let (known, suspects) = sort_out(directory, &listing, &meta)?;
     let rewritten = sync_suspects(directory, &suspects)?;
-    let last =
-        suspects.iter().flat_map(|suspect| &suspect.header.sessions).max_by_key(|session| session.number);
+    let last = suspects.iter().flat_map(|suspect| &suspect.header.sessions).max_by_key(|session| session.number);
     let last = *last.ok_or_else(|| missing(directory, meta.start))?;
     let same_boot = last.boot == directory.boot().0;
 
@@ -71,8 +70,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     // A mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
     // of the session table puts that in doubt.
     let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
-    let closed = marked >= newest
-        && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some())
+    let closed = marked >= newest && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some())
         && !torn_session;
     let found = if closed {
         Survey {
@@ -91,14 +89,8 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
 
     if torn_session && found.torn.is_some() {
         // The entry is synced before its opening writes a frame, so a torn one has no frames.
-        let path =
-            suspects.last().map_or_else(Default::default, |suspect| directory.segment_path(suspect.base()));
-        return Err(Error::corrupt(
-            "an entry of the session table is damaged, and frames follow",
-            &path,
-            0,
-            None,
-        ));
+        let path = suspects.last().map_or_else(Default::default, |suspect| directory.segment_path(suspect.base()));
+        return Err(Error::corrupt("an entry of the session table is damaged, and frames follow", &path, 0, None));
     }
 
     // From here on the log's directory is changed.
@@ -125,9 +117,9 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
         segments.push(Arc::new(Segment::unmapped(identity, Arc::clone(directory))));
     }
-    let active = repaired
-        .active
-        .map(|(identity, body)| Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory)))));
+    let active = repaired.active.map(|(identity, body)| {
+        Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory))))
+    });
     let spares = directory.list()?.spares;
     let report = RecoveryReport {
         last_close: match (closed, same_boot) {
@@ -303,11 +295,7 @@ fn sync_suspects(directory: &Directory, suspects: &[Suspect]) -> Result<u64> {
         if !healthy {
             let path = directory.segment_path(suspect.base());
             repair::rewrite(suspect).map_err(|error| {
-                Error::io(
-                    "cannot write a segment again whose sync had failed; see to the device",
-                    &path,
-                    error,
-                )
+                Error::io("cannot write a segment again whose sync had failed; see to the device", &path, error)
             })?;
             rewritten += 1;
         }

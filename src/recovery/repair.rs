@@ -4,12 +4,14 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::survey::{Survey, Suspect};
+use super::survey::{Suspect, Survey};
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::format::checksum::mask;
 use crate::format::frame::{self, Kind, SHORT_PADDING_BYTES};
-use crate::format::header::{AT_TAIL_MARK, Header, Identity, PAGE, Session, TAIL_MARK_BYTES, TailMark};
+use crate::format::header::{
+    AT_TAIL_MARK, Header, Identity, PAGE, Session, TAIL_MARK_BYTES, TailMark,
+};
 use crate::limits::HEADER_BYTES;
 use crate::segment::{Body, Verifiers};
 use crate::storage::{Directory, zero};

@@ -347,10 +347,7 @@ impl<'a> Walk<'a> {
         let Some(index) = self.index(at) else {
             let path = self.directory.segment_path(at);
             return Error::corrupt(
-                format!(
-                    "the segment's file is missing, and the log is proven durable to LSN {}",
-                    self.proven
-                ),
+                format!("the segment's file is missing, and the log is proven durable to LSN {}", self.proven),
                 &path,
                 0,
                 Some(Lsn::new(at)),

@@ -67,12 +67,22 @@ pub(crate) struct Segment {
 impl Segment {
     /// A segment that is mapped already.
     pub(crate) fn mapped(identity: Identity, body: Body, directory: Option<Arc<Directory>>) -> Self {
-        Self { identity, body: OnceLock::from(body), directory, opening: Mutex::new(()) }
+        Self {
+            identity,
+            body: OnceLock::from(body),
+            directory,
+            opening: Mutex::new(()),
+        }
     }
 
     /// A segment that is mapped when it is first read.
     pub(crate) fn unmapped(identity: Identity, directory: Arc<Directory>) -> Self {
-        Self { identity, body: OnceLock::new(), directory: Some(directory), opening: Mutex::new(()) }
+        Self {
+            identity,
+            body: OnceLock::new(),
+            directory: Some(directory),
+            opening: Mutex::new(()),
+        }
     }
 
     pub(crate) fn identity(&self) -> &Identity {

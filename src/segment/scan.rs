@@ -116,9 +116,7 @@ pub(crate) fn examine(source: &mut impl Source, layout: Layout<'_>, offset: u64)
                 Ok(Found::Bad(Damage::Checksum))
             }
         }
-        Parsed::Claimed { .. } | Parsed::Padding { .. } | Parsed::Record { .. } => {
-            Ok(Found::Bad(Damage::Word))
-        }
+        Parsed::Claimed { .. } | Parsed::Padding { .. } | Parsed::Record { .. } => Ok(Found::Bad(Damage::Word)),
     }
 }
 
@@ -176,8 +174,11 @@ impl<'a> Mapped<'a> {
     /// What stands at `offset`: a frame boundary, or any place below the published watermark.
     #[inline]
     pub(crate) fn examine(&self, offset: u64) -> Found {
-        let layout =
-            Layout { base: self.base, segment_bytes: self.segment_bytes, verifiers: &self.body.verifiers };
+        let layout = Layout {
+            base: self.base,
+            segment_bytes: self.segment_bytes,
+            verifiers: &self.body.verifiers,
+        };
         // Mapped bytes come without I/O errors.
         examine(&mut MappedSource(self.body), layout, offset).unwrap_or(Found::Bad(Damage::Word))
     }

@@ -86,8 +86,7 @@ impl Directory {
             directory.lock_shared()?;
             Ok(directory)
         });
-        let pinned =
-            pinned.map_err(|error| Error::io("cannot lock the log's directory", &self.path, error))?;
+        let pinned = pinned.map_err(|error| Error::io("cannot lock the log's directory", &self.path, error))?;
         *lock(&self.pins) = Some(pinned);
         *lock(&self.lock) = None;
         Ok(())
