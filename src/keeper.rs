@@ -73,12 +73,21 @@ impl Keeper {
             seen = claimed;
             match self.chain.supply().wait_demand(period) {
                 Demand::Stop => return,
-                demand => self.look_after(&mut marks, demand == Demand::Waiting),
+                Demand::Routine => {
+                    self.look_after(&mut marks, false);
+                }
+                Demand::Waiting => {
+                    if !self.look_after(&mut marks, true) {
+                        // No slot is free yet, or the log is closed: the demand stands, and is looked at again.
+                        std::thread::sleep(PERIOD_BUSY);
+                    }
+                }
             }
         }
     }
 
-    fn look_after(&self, marks: &mut Marks, waiting: bool) {
+    /// True when it tried to prepare a segment.
+    fn look_after(&self, marks: &mut Marks, waiting: bool) -> bool {
         // The published watermark frees slots; it is walked only when a segment's end was passed.
         let claimed = self.chain.claimed();
         if claimed >= marks.complete_end + self.chain.geometry.segment_bytes() || !self.chain.has_slot() {
@@ -95,9 +104,10 @@ impl Keeper {
             if let Err(error) = self.prepare_next() {
                 self.counters.prepare_failures.add(1);
                 self.chain.supply().attempt_failed(attempt, error);
-                return;
+                return true;
             }
         }
+        !first
     }
 
     fn wants_segment(&self) -> bool {

@@ -141,7 +141,14 @@ pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
         }
         last = Instant::now();
         // As far as it is published now; a claim that is still being written is for the next round.
-        let Ok(published) = chain.advance_published() else { break };
+        let published = match chain.advance_published() {
+            Ok(published) => published,
+            Err(error) => {
+                // Nobody else syncs for those who wait under this policy.
+                syncer.poison(error);
+                break;
+            }
+        };
         records_synced = chain.records_published();
         if syncer.sync_to(published.position(), Duration::ZERO).is_err() {
             // Poisoned: everybody has been told.
