@@ -80,7 +80,12 @@ impl Keeper {
                     self.look_after(&mut marks);
                     let waiting = demand == Demand::Waiting;
                     if waiting || failed_at.is_none_or(|at: Instant| at.elapsed() >= RETRY_AFTER) {
-                        failed_at = self.supply(waiting).is_err().then(Instant::now);
+                        let tried = self.supply(waiting);
+                        failed_at = tried.is_err().then(Instant::now);
+                        if waiting && matches!(tried, Ok(false)) {
+                            // No slot is free yet, or the log is closed: the demand stands, and is looked at again.
+                            std::thread::sleep(PERIOD_BUSY);
+                        }
                     }
                 }
             }
@@ -92,16 +97,20 @@ impl Keeper {
         // The published watermark frees slots; it is walked only when a segment's end was passed.
         let claimed = self.chain.claimed();
         if claimed >= marks.complete_end + self.chain.geometry.segment_bytes() || !self.chain.has_slot() {
-            // A damaged word is for the next sync or reader to report; nothing is freed meanwhile.
-            let _ = self.chain.advance_published();
+            if let Err(error) = self.chain.advance_published() {
+                // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
+                // appends would come to a stand without a word.
+                self.chain.poison(error);
+            }
         }
         self.mark(marks);
         // A file that cannot be removed now is tried again at the next opening.
         let _ = self.release_held();
     }
 
-    /// Prepares as many segments as are to be ready; one at least when somebody waits.
-    fn supply(&self, waiting: bool) -> Result<()> {
+    /// Prepares as many segments as are to be ready; one at least when somebody waits. False when there was
+    /// nothing that it could try.
+    fn supply(&self, waiting: bool) -> Result<bool> {
         let mut first = true;
         while !self.chain.is_closed() && self.chain.has_slot() && (self.wants_segment() || (first && waiting))
         {
@@ -113,7 +122,7 @@ impl Keeper {
                 return Err(error);
             }
         }
-        Ok(())
+        Ok(!first)
     }
 
     fn wants_segment(&self) -> bool {

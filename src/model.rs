@@ -1,5 +1,7 @@
 //! What the model checker drives: the production protocol over modelled memory, with segments of two records
 //! and a ring of two slots. It composes and asserts; it decides nothing that production code decides.
+#![allow(clippy::disallowed_types, reason = "what a scenario sets for itself is not to be explored")]
+#![allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::Path;
@@ -196,6 +198,12 @@ impl Model {
     pub fn poison(&self) {
         let failure = std::io::Error::from(std::io::ErrorKind::Other);
         self.chain().poison(Error::poisoned(Path::new("model"), failure));
+    }
+
+    /// Gives out no more claims, and waits for none.
+    #[must_use]
+    pub fn close_claims(&self) -> bool {
+        self.chain().close_cursor()
     }
 
     /// Closes the log; true for the one caller that closed it.

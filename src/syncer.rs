@@ -147,6 +147,7 @@ pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
         let published = match chain.advance_published() {
             Ok(published) => published,
             Err(error) => {
+                // Nobody else syncs for those who wait under this policy.
                 syncer.poison(error);
                 break;
             }

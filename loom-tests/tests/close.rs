@@ -121,3 +121,20 @@ fn a_tail_ends_with_the_log() {
         assert_eq!(seen, 1);
     });
 }
+
+/// The same where a claim is open while the log closes: the tail waits for it.
+#[test]
+fn a_tail_waits_for_the_last_claim() {
+    check(3, || {
+        let model = Model::new(2);
+        let writer = spawn(&model, |model| model.append(b"").is_ok());
+        let closer = spawn(&model, |model| model.close_claims());
+        let mut tail = model.tail(0).unwrap();
+        let mut seen = 0;
+        while tail.next().unwrap().is_some() {
+            seen += 1;
+        }
+        assert_eq!(seen, usize::from(writer.join().unwrap()));
+        assert!(closer.join().unwrap());
+    });
+}

@@ -104,6 +104,28 @@ fn a_record_is_read_beyond_the_watermark() {
     });
 }
 
+/// The same while the earlier claim's closure is running, which nothing may wait for.
+#[test]
+fn a_record_is_read_behind_a_running_closure() {
+    check(3, || {
+        let model = Model::new(2);
+        model
+            .append_with(5, |buf| {
+                let later = spawn(&model, |model| {
+                    let lsn = model.append(b"later").unwrap().lsn;
+                    assert_eq!(model.read(lsn).unwrap().payload(), b"later");
+                    assert_eq!(model.read(0).unwrap_err().kind(), ErrorKind::NotWritten);
+                    assert_eq!(model.read(8).unwrap_err().kind(), ErrorKind::NotARecord);
+                    assert_eq!(model.published(), 0);
+                });
+                later.join().unwrap();
+                buf.copy_from_slice(b"first");
+            })
+            .unwrap();
+        assert_records(&model, &[(0, b"first"), (24, b"later")]);
+    });
+}
+
 /// A snapshot has every record whose append returned before it, also while an earlier claim is open.
 #[test]
 fn a_snapshot_has_what_returned() {

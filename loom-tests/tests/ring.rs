@@ -85,6 +85,24 @@ fn letting_go_spares_open_claims() {
     });
 }
 
+/// The same where another thread moved the watermark that tells what is published: PUBLISHED alone orders the last
+/// claim's look at the slot before the slot changes.
+#[test]
+fn letting_go_by_anothers_watermark() {
+    check(3, || {
+        let model = Model::new(2);
+        model.lift_limit();
+        model.append(b"one").unwrap();
+        model.append(b"two").unwrap();
+        let writer = spawn(&model, |model| model.append(b"").unwrap().lsn);
+        let walker = spawn(&model, |model| model.advance_published());
+        model.release_published();
+        assert!([48, 64].contains(&walker.join().unwrap()));
+        assert_eq!(writer.join().unwrap(), 48);
+        assert_records(&model, &[(0, b"one"), (24, b"two"), (48, b"")]);
+    });
+}
+
 /// Publishing is a claim's last touch: the segment may be reused at once.
 #[test]
 fn nothing_is_touched_after_publishing() {

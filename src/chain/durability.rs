@@ -39,7 +39,8 @@ impl Durability {
 
     /// Everything below is on stable storage.
     pub(crate) fn durable(&self) -> u64 {
-        // DURABLE, acquire side: pairs with the release store in `wait`.
+        // DURABLE, acquire side: pairs with the release store in `wait`. Who sees it sees the published watermark
+        // at least as far, and what was published below.
         self.durable.load(Ordering::Acquire)
     }
 

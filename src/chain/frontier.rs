@@ -36,7 +36,8 @@ impl Frontier {
     }
 
     pub(crate) fn last(&self) -> Published {
-        // PUBLISHED, acquire side: pairs with the release store in `advance`, which follows the walk's acquires.
+        // PUBLISHED, acquire side: pairs with the release store in `advance`, which follows the walk's acquires. It
+        // hands over the later words of batches, and that the claims below are done with their ring slot.
         Published::witnessed(self.published.load(Ordering::Acquire))
     }
 

@@ -100,7 +100,7 @@ impl Ring {
         let _changing = lock(&self.changing);
         for slot in self.slots.iter().filter(|slot| slot.is_free(published)) {
             slot.segment.with_mut(|place| {
-                // SAFETY: RECYCLE, as in `install`.
+                // SAFETY: RECYCLE, as in `install`. The number may stay: no claim of it will come any more.
                 unsafe { *place = None };
             });
         }

@@ -81,6 +81,7 @@ impl<'a> Claimed<'a> {
         let kind = if last { Kind::BatchLast } else { Kind::BatchMiddle };
         let word = frame::word(kind, payload.len() as u64, frame::way_back(at));
         self.store_checksum(at, word, crc);
+        // Relaxed: PUBLISH of the batch's first word, which comes later, orders it.
         self.region.store_relaxed(self.place.file_offset + at as usize, word);
     }
 

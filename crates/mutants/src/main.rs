@@ -73,6 +73,9 @@ fn run_all(mutants: &[&Mutant]) -> Outcome<bool> {
             Err(_) => "ERROR",
         };
         println!("{word:9} {:34} {:6.1} s  {}", mutant.name, began.elapsed().as_secs_f64(), mutant.rule);
+        if let Ok(true) = verdict {
+            println!("          {}", bench.last_panic());
+        }
         match verdict {
             Ok(true) => caught += 1,
             Ok(false) => survived.push(mutant.name),
@@ -161,11 +164,19 @@ impl Bench {
         paths.last().map(PathBuf::from).ok_or_else(|| format!("cargo names no binary for {target}"))
     }
 
+    /// What the last test that failed said first.
+    fn last_panic(&self) -> String {
+        let text = fs::read_to_string(self.targets.join("last-test.txt")).unwrap_or_default();
+        let mut lines = text.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
+        lines.next().unwrap_or("it crashed or hung").to_owned()
+    }
+
     /// True when the test passes; false when it fails, crashes or hangs.
     fn passes(&self, suite: &Suite, binary: &Path, test: &str) -> Outcome<bool> {
         let failed = |error: io::Error| format!("cannot run {}: {error}", binary.display());
         let log = self.targets.join("last-test.txt");
         let output = fs::File::create(&log).map_err(failed)?;
+        let errors = output.try_clone().map_err(failed)?;
         let mut child = Command::new(binary)
             .args([test, "--exact"])
             .envs(suite.env.iter().copied())
@@ -173,7 +184,7 @@ impl Bench {
             .current_dir(&self.tree)
             .stdin(Stdio::null())
             .stdout(output)
-            .stderr(Stdio::null())
+            .stderr(errors)
             .spawn()
             .map_err(failed)?;
         let began = Instant::now();

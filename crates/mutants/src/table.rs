@@ -84,7 +84,7 @@ mutants! {
     claim_not_announced: "src/segment/claim.rs",
         "region.store_first(place.file_offset, frame::word(Kind::Claimed, place.bytes, 0));"
         => "let _ = Kind::Claimed;",
-        LOOM "publish" "a_record_is_read_beyond_the_watermark",
+        LOOM "publish" "a_record_is_read_behind_a_running_closure",
         "a claim's first word tells its length, so that others get past it";
     batch_first_word_first "quick": "src/segment/claim.rs",
         "        let kind = if last {"
@@ -105,10 +105,6 @@ mutants! {
         "first?.abort();" => "core::mem::forget(first?);",
         LOOM "claim" "a_straddling_claim_pads_both_parts",
         "a claim that straddles pads both parts";
-    closed_bit_ignored: "src/chain/mod.rs",
-        "if position & CLOSED != 0 {\n                return Err" => "if false {\n                return Err",
-        LOOM "close" "close_against_claims",
-        "a closed cursor gives out nothing";
     overrun_not_awaited: "src/chain/mod.rs",
         "self.supply.wait_installed(position, bytes, installed, refused)?;"
         => "let _ = (installed, refused);",
@@ -171,7 +167,7 @@ mutants! {
         "PUBLISHED, acquire side";
     published_load_relaxed_at_recycle: "src/chain/frontier.rs",
         "self.published.load(Ordering::Acquire)" => "self.published.load(Ordering::Relaxed)",
-        LOOM "ring" "the_watermark_frees_the_slot",
+        LOOM "ring" "letting_go_by_anothers_watermark",
         "PUBLISHED, acquire side, where a slot is taken";
     snapshot_does_not_wait: "src/snapshot.rs",
         "chain.wait_published(chain.written_end())" => "chain.advance_published()",
@@ -262,6 +258,6 @@ mutants! {
         "the preparer looks for demand before it sleeps";
     tail_ends_early: "src/tail.rs",
         "final_end.is_some_and(|end| self.position >= end)" => "final_end.is_some()",
-        LOOM "close" "a_tail_ends_with_the_log",
+        LOOM "close" "a_tail_waits_for_the_last_claim",
         "a tail ends when everything was read";
 }
