@@ -5,6 +5,7 @@ mod architecture;
 mod behaviour;
 mod corruption;
 mod damaged_files;
+mod handles;
 mod large;
 mod model;
 mod policy;
