@@ -95,13 +95,13 @@ impl Keeper {
     /// Sees which segments are full by now, and which retired ones are free.
     fn look_after(&self, marks: &mut Marks) {
         // The published watermark frees slots; it is walked only when a segment's end was passed.
-        let claimed = self.chain.claimed();
-        if claimed >= marks.complete_end + self.chain.geometry.segment_bytes() || !self.chain.has_slot() {
-            if let Err(error) = self.chain.advance_published() {
-                // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
-                // appends would come to a stand without a word.
-                self.chain.poison(error);
-            }
+        let passed = self.chain.claimed() >= marks.complete_end + self.chain.geometry.segment_bytes();
+        if (passed || !self.chain.has_slot())
+            && let Err(error) = self.chain.advance_published()
+        {
+            // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
+            // appends would come to a stand without a word.
+            self.chain.poison(error);
         }
         self.mark(marks);
         // A file that cannot be removed now is tried again at the next opening.
@@ -190,6 +190,8 @@ impl Keeper {
             let number = stock.next_spare;
             stock.next_spare += 1;
             self.directory.unprepare(segment.base(), number)?;
+            // One by one, so that a power cut leaves no gap.
+            self.directory.sync()?;
         }
         for segment in stock.retired.take_all() {
             // Whoever still holds it may not have read from it yet; one that cannot be mapped says so to them.

@@ -10,10 +10,10 @@ use super::window::Window;
 use crate::error::{Error, Result};
 use crate::format::frame::{self, Kind, Parsed, proven_durable};
 use crate::format::header::Header;
+use crate::format::verify::Verifiers;
 use crate::limits::claim_max;
 use crate::lsn::Lsn;
 use crate::policy::Checksum;
-use crate::segment::Verifiers;
 use crate::segment::scan::{Damage, Found, Frame, Layout, examine};
 use crate::storage::{Boot, Directory};
 
@@ -75,12 +75,8 @@ pub(super) fn survey(
         let mut at = walk.tail;
         let mut follows = None;
         if stop == Stop::Hole && walk.index(at).is_none() {
-            // A segment's entry is durable before it is used, so one that is missing before others with frames
-            // was taken away.
-            return match walk.search_frames(at)? {
-                Some(_) => Err(walk.corrupt(stop, at)),
-                None => Ok(walk.finish(Some(stop))),
-            };
+            // There is no gap in what `sort_out` gave.
+            return Err(walk.corrupt(stop, at));
         }
         if stop == Stop::Hole && same_boot {
             match walk.behind_hole()? {

@@ -1,11 +1,13 @@
 //! The integration tests, in one binary.
 
 mod append;
+mod architecture;
 mod behaviour;
 mod corruption;
 mod damaged_files;
 mod descriptors;
 mod evidence;
+mod handles;
 mod large;
 mod model;
 mod policy;
