@@ -160,8 +160,8 @@ impl Bench {
         }
         let messages = String::from_utf8_lossy(&output.stdout);
         let marker = "\"executable\":\"";
-        let paths = messages.lines().filter_map(|line| line.split_once(marker)?.1.split('"').next());
-        paths.last().map(PathBuf::from).ok_or_else(|| format!("cargo names no binary for {target}"))
+        let mut paths = messages.lines().filter_map(|line| line.split_once(marker)?.1.split('"').next());
+        paths.next_back().map(PathBuf::from).ok_or_else(|| format!("cargo names no binary for {target}"))
     }
 
     /// What the last test that failed said first.
