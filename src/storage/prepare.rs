@@ -90,11 +90,10 @@ impl Directory {
         };
         let (file, contents) = made.map_err(failed)?;
         let ready = self.fill(&file, identity, session, how, contents).and_then(|()| {
-            // A recycled file is still locked against readers of the segment that it was. Those see by its header
-            // now that it is another one; and who comes by the new name must not be kept out.
+            // A recycled file is locked since it was retired, and the mapping would keep that lock for as long as
+            // it lives: no reader could map the segment.
             file.unlock()?;
-            std::fs::rename(&temporary, &path)?;
-            Ok(())
+            std::fs::rename(&temporary, &path)
         });
         if let Err(error) = ready {
             // A file that was allocated in part would keep the very room that is missing.

@@ -198,3 +198,19 @@ fn a_reader_that_comes_late_is_told_that_the_records_were_retired() {
     );
     assert!(collect(&reader.snapshot().unwrap()).unwrap()[0].0 >= start);
 }
+
+#[test]
+fn readers_can_map_segments_whose_files_were_recycled() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = options(SyncPolicy::None).open(dir.path()).unwrap();
+    let mut expected = Vec::new();
+    for round in 0..10 {
+        expected.extend(fill(&log, 200, 1000));
+        let start = log.retire_before(expected[expected.len() - 1 - round].0).unwrap();
+        expected = from(&expected, start);
+        let reader = LogReader::open(dir.path()).unwrap();
+        assert!(collect(&reader.snapshot().unwrap()).unwrap() == expected);
+        assert_eq!(reader.read(expected[0].0).unwrap().payload(), expected[0].1);
+    }
+    assert!(log.stats().segments_recycled > 0);
+}
