@@ -10,3 +10,4 @@ pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod meta;
 pub(crate) mod name;
+pub(crate) mod verify;

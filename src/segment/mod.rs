@@ -3,53 +3,17 @@
 pub(crate) mod claim;
 pub(crate) mod scan;
 
+pub(crate) use crate::format::verify::{Verifier, Verifiers};
+pub(crate) use crate::storage::Body;
+
 use std::sync::OnceLock;
 
 use crate::error::Result;
-use crate::format::header::{self, Identity, Session, TailMark};
+use crate::format::header::{self, Identity, TailMark};
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
-use crate::policy::Checksum;
 use crate::primitive::{Arc, Mutex, lock};
-use crate::region::Region;
 use crate::storage::Directory;
-
-/// How the frames of one opening are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verifier {
-    pub(crate) seed: u64,
-    pub(crate) checksum: Checksum,
-}
-
-/// The openings that wrote to a segment, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verifiers(Vec<(u64, Verifier)>);
-
-impl Verifiers {
-    /// From the session table of a header, which is never empty.
-    pub(crate) fn new(identity: &Identity, sessions: &[Session]) -> Self {
-        let entry = |session: &Session| {
-            let verifier = Verifier { seed: session.seed(identity.log_id), checksum: session.checksum };
-            (session.start, verifier)
-        };
-        Self(sessions.iter().map(entry).collect())
-    }
-
-    /// The one for the frame at `lsn`. A later opening that starts at the same place replaces an earlier one.
-    #[inline]
-    pub(crate) fn at(&self, lsn: u64) -> Verifier {
-        let mut entries = self.0.iter().rev();
-        let found = entries.find(|(start, _)| *start <= lsn).or_else(|| self.0.first());
-        found.map_or(Verifier { seed: 0, checksum: Checksum::Crc32c }, |(_, verifier)| *verifier)
-    }
-}
-
-/// The mapped part of a segment.
-#[derive(Debug)]
-pub(crate) struct Body {
-    pub(crate) region: Region,
-    pub(crate) verifiers: Verifiers,
-}
 
 /// A segment of the log: mapped from the start when it is being written, on first use when it is only read.
 #[derive(Debug)]

@@ -6,16 +6,16 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::lock::WriterLock;
-use super::{Boot, Spare};
+use super::{Body, Boot, Spare};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
 use crate::format::meta::Meta;
 use crate::format::name::{self, Name};
+use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
 use crate::primitive::{Mutex, lock};
 use crate::region::Region;
-use crate::segment::{Body, Verifiers};
 
 /// The directory of a log, held by its writer or looked at by a reader.
 #[derive(Debug)]

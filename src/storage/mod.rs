@@ -1,10 +1,12 @@
 //! The log's directory: every file operation of the crate.
 
+mod body;
 mod directory;
 mod lock;
 mod prepare;
 mod system;
 
+pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
 pub(crate) use prepare::{Preparation, Spare, zero};
 pub(crate) use system::{Boot, random_u64, unix_nanos};

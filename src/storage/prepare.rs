@@ -5,13 +5,13 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::Directory;
+use super::{Body, Directory};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, Identity, PAGE, Session};
 use crate::format::name;
+use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
 use crate::region::Region;
-use crate::segment::{Body, Verifiers};
 
 /// The size of zeroing writes where they are needed although none were asked for.
 const ZERO_FILL_UNASKED: usize = 64 << 10;

@@ -1,0 +1,11 @@
+//! A segment's file, mapped.
+
+use crate::format::verify::Verifiers;
+use crate::region::Region;
+
+/// The mapped part of a segment.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) region: Region,
+    pub(crate) verifiers: Verifiers,
+}
