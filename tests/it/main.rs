@@ -1,6 +1,7 @@
 //! The integration tests, in one binary.
 
 mod append;
+mod architecture;
 mod behaviour;
 mod corruption;
 mod damaged_files;
