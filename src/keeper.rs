@@ -190,6 +190,8 @@ impl Keeper {
             let number = stock.next_spare;
             stock.next_spare += 1;
             self.directory.unprepare(segment.base(), number)?;
+            // One by one, so that a power cut leaves no gap.
+            self.directory.sync()?;
         }
         for segment in stock.retired.take_all() {
             // Whoever still holds it may not have read from it yet; one that cannot be mapped says so to them.

@@ -291,6 +291,11 @@ fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Kn
     if suspects.first().is_none_or(|suspect| suspect.base() != known.end) {
         return Err(missing(directory, known.end));
     }
+    // Segments are named, and taken away again, one by one and durably each: a gap is none of our making, and what
+    // stood in it may have been promised.
+    if let Some(pair) = suspects.windows(2).find(|pair| pair[0].end() != pair[1].base()) {
+        return Err(missing(directory, pair[0].end()));
+    }
     Ok((known, suspects))
 }
 

@@ -75,12 +75,8 @@ pub(super) fn survey(
         let mut at = walk.tail;
         let mut follows = None;
         if stop == Stop::Hole && walk.index(at).is_none() {
-            // A segment's entry is durable before it is used, so one that is missing before others with frames
-            // was taken away.
-            return match walk.search_frames(at)? {
-                Some(_) => Err(walk.corrupt(stop, at)),
-                None => Ok(walk.finish(Some(stop))),
-            };
+            // There is no gap in what `sort_out` gave.
+            return Err(walk.corrupt(stop, at));
         }
         if stop == Stop::Hole && same_boot {
             match walk.behind_hole()? {

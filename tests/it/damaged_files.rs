@@ -56,7 +56,7 @@ fn rolled_samples_come_back_whole() {
 fn a_missing_segment_before_others_is_corruption() {
     for closed in [false, true] {
         let (files, _) = rolled(closed);
-        let last = if closed { 3 } else { 4 };
+        let last = if closed { 3 } else { 5 };
         for number in 0..last {
             let mut damaged = files.clone();
             damaged.remove(&segment_name(number)).unwrap();
