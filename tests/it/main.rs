@@ -7,6 +7,7 @@ mod corruption;
 mod damaged_files;
 mod descriptors;
 mod evidence;
+mod handles;
 mod large;
 mod model;
 mod policy;
