@@ -96,12 +96,12 @@ impl Keeper {
     fn look_after(&self, marks: &mut Marks) {
         // The published watermark frees slots; it is walked only when a segment's end was passed.
         let claimed = self.chain.claimed();
-        if claimed >= marks.complete_end + self.chain.geometry.segment_bytes() || !self.chain.has_slot() {
-            if let Err(error) = self.chain.advance_published() {
-                // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
-                // appends would come to a stand without a word.
-                self.chain.poison(error);
-            }
+        if (claimed >= marks.complete_end + self.chain.geometry.segment_bytes() || !self.chain.has_slot())
+            && let Err(error) = self.chain.advance_published()
+        {
+            // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
+            // appends would come to a stand without a word.
+            self.chain.poison(error);
         }
         self.mark(marks);
         // A file that cannot be removed now is tried again at the next opening.
