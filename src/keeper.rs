@@ -95,8 +95,8 @@ impl Keeper {
     /// Sees which segments are full by now, and which retired ones are free.
     fn look_after(&self, marks: &mut Marks) {
         // The published watermark frees slots; it is walked only when a segment's end was passed.
-        let claimed = self.chain.claimed();
-        if (claimed >= marks.complete_end + self.chain.geometry.segment_bytes() || !self.chain.has_slot())
+        let passed = self.chain.claimed() >= marks.complete_end + self.chain.geometry.segment_bytes();
+        if (passed || !self.chain.has_slot())
             && let Err(error) = self.chain.advance_published()
         {
             // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so

@@ -11,15 +11,17 @@ use crate::chain::{Chain, Demand, Geometry, Retired, read_live};
 use crate::error::{Error, Result};
 use crate::format::frame::{Parsed, frame_bytes, parse};
 use crate::format::header::{Identity, Session};
+use crate::format::verify::{Verifier, Verifiers};
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
 use crate::policy::Checksum;
 use crate::primitive::{Arc, Mutex, Patience, lock};
 use crate::record::PinnedRecord;
 use crate::region::Region;
+use crate::segment::Segment;
 use crate::segment::scan::{Found, Mapped};
-use crate::segment::{Body, Segment, Verifier, Verifiers};
 use crate::snapshot::Snapshot;
+use crate::storage::Body;
 use crate::tail::Tail;
 
 /// Bytes of a modelled segment: two records of up to eight bytes, and room for a third that straddles.

@@ -27,11 +27,12 @@ use self::frontier::Frontier;
 use self::ring::Ring;
 use self::supply::Supply;
 use crate::error::{Error, Result};
+use crate::format::verify::Verifier;
 use crate::limits::{HEADER_BYTES, POSITION_MAX, claim_max};
 use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, Patience, lock};
+use crate::segment::Segment;
 use crate::segment::claim::{Claimed, Place};
 use crate::segment::scan::Published;
-use crate::segment::{Segment, Verifier};
 
 /// Set in the cursor when no more claims are given out.
 const CLOSED: u64 = 1 << 63;

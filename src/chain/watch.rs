@@ -5,6 +5,7 @@ use super::frontier::Frontier;
 use crate::error::{Error, Result};
 use crate::format::header::Identity;
 use crate::format::meta::Meta;
+use crate::format::verify::Verifiers;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::segment::scan::Published;
@@ -73,9 +74,7 @@ impl Watch {
         let Some(body) = segment.mapped_body() else { return true };
         let header = self.directory.open_segment(segment.base(), false);
         let header = header.and_then(|file| self.directory.read_header(&file, segment.identity()));
-        header.is_ok_and(|header| {
-            crate::segment::Verifiers::new(&header.identity, &header.sessions) == body.verifiers
-        })
+        header.is_ok_and(|header| Verifiers::new(&header.identity, &header.sessions) == body.verifiers)
     }
 
     /// The published log now: the segments, and how far they reach.

@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::format::checksum::mask;
 use crate::format::frame::{self, Kind, SHORT_PADDING_BYTES};
 use crate::format::header::{AT_TAIL_MARK, Header, Identity, PAGE, Session, TAIL_MARK_BYTES, TailMark};
+use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
-use crate::segment::{Body, Verifiers};
-use crate::storage::{Directory, zero};
+use crate::storage::{Body, Directory, zero};
 
 /// Zeros are written in the smallest pieces, so that the page cache's folios stay small.
 const ZERO_BYTES: usize = 4096;

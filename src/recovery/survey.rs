@@ -10,10 +10,10 @@ use super::window::Window;
 use crate::error::{Error, Result};
 use crate::format::frame::{self, Kind, Parsed, proven_durable};
 use crate::format::header::Header;
+use crate::format::verify::Verifiers;
 use crate::limits::claim_max;
 use crate::lsn::Lsn;
 use crate::policy::Checksum;
-use crate::segment::Verifiers;
 use crate::segment::scan::{Damage, Found, Frame, Layout, examine};
 use crate::storage::{Boot, Directory};
 

