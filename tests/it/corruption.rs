@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use tidelog::{Error, ErrorKind, LastClose, Log, Lsn, Options, SyncPolicy, TornTail};
 
 use crate::support::{
-    Expected, HEADER, SEGMENT, collect, contents, crash_files, eventually, files, fill, options, payload,
-    restore, segment_name,
+    Expected, HEADER, SEGMENT, another_boot, collect, contents, crash_files, eventually, files, fill,
+    options, payload, restore, segment_name,
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -57,26 +57,6 @@ fn sample(policy: SyncPolicy, unsynced: usize, closed: bool) -> Sample {
         crash_files(dir.path())
     };
     Sample { files, expected, batches, durable, options }
-}
-
-/// CRC-64/XZ.
-fn crc64(bytes: &[u8]) -> u64 {
-    let mut digest = crc64fast::Digest::new();
-    digest.write(bytes);
-    digest.sum64()
-}
-
-/// Makes the last writer one of another boot.
-fn another_boot(files: &mut Files) {
-    for (_, bytes) in files.iter_mut().filter(|(name, _)| name.ends_with(".seg")) {
-        for entry in
-            bytes[2048..4032].chunks_exact_mut(64).filter(|entry| entry.iter().any(|byte| *byte != 0))
-        {
-            entry[24..40].fill(0xb0);
-            let crc = crc64(&entry[..56]);
-            entry[56..].copy_from_slice(&crc.to_le_bytes());
-        }
-    }
 }
 
 impl Sample {

@@ -158,9 +158,8 @@ fn leftovers_of_interrupted_operations_are_removed() {
 /// Sets the version in the header of a file, with a checksum that holds.
 fn with_version(bytes: &mut [u8], version: u32) {
     bytes[8..12].copy_from_slice(&version.to_le_bytes());
-    let mut digest = crc64fast::Digest::new();
-    digest.write(&bytes[..120]);
-    bytes[120..128].copy_from_slice(&digest.sum64().to_le_bytes());
+    let crc = crate::support::crc64(&bytes[..120]);
+    bytes[120..128].copy_from_slice(&crc.to_le_bytes());
 }
 
 #[test]

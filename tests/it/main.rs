@@ -7,6 +7,7 @@ mod corruption;
 mod damaged_files;
 mod descriptors;
 mod evidence;
+mod golden;
 mod handles;
 mod large;
 mod model;

@@ -146,3 +146,23 @@ pub(crate) fn crash_files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 pub(crate) fn segment_name(number: u64) -> String {
     format!("{:020}.seg", number * SEGMENT)
 }
+
+/// CRC-64/XZ.
+pub(crate) fn crc64(bytes: &[u8]) -> u64 {
+    let mut digest = crc64fast::Digest::new();
+    digest.write(bytes);
+    digest.sum64()
+}
+
+/// Makes the last writer one of another boot.
+pub(crate) fn another_boot(files: &mut BTreeMap<String, Vec<u8>>) {
+    for (_, bytes) in files.iter_mut().filter(|(name, _)| name.ends_with(".seg")) {
+        for entry in
+            bytes[2048..4032].chunks_exact_mut(64).filter(|entry| entry.iter().any(|byte| *byte != 0))
+        {
+            entry[24..40].fill(0xb0);
+            let crc = crc64(&entry[..56]);
+            entry[56..].copy_from_slice(&crc.to_le_bytes());
+        }
+    }
+}
