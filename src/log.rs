@@ -506,16 +506,23 @@ impl Inner {
         let number = geometry.number(lsn).min(geometry.number(newest));
         let start = number * geometry.segment_bytes();
         if start > meta.start {
-            if lock(&self.closed).is_some() {
-                return Err(Error::closed());
+            if self.chain.is_closed() {
+                return Err(self.chain.closed_error());
             }
-            let next = Meta { start, generation: meta.generation + 1, ..*meta };
             // First the new start, durably; from then on the files below it are nothing.
-            self.directory.update_meta(&next)?;
-            *meta = next;
+            self.update_meta(&mut meta, start)?;
             self.keeper.discard(self.chain.catalog.take_before(number))?;
         }
         Ok(Lsn::new(meta.start))
+    }
+
+    /// Writes the log's start, and how far it is durable by now.
+    fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
+        let proven = meta.proven.max(self.chain.durability.durable());
+        let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
+        self.directory.update_meta(&next)?;
+        *meta = next;
+        Ok(())
     }
 
     fn close(&self) -> Result<()> {
@@ -530,7 +537,9 @@ impl Inner {
             // A thread that panicked has told so by itself; what matters follows.
             let _ = thread.join();
         }
-        let outcome = self.finish();
+        // Held until the directory is given up: a retirement under way comes before, a later one is refused.
+        let mut meta = lock(&self.meta);
+        let outcome = self.finish(&mut meta);
         if let Err(error) = &outcome {
             // Whoever still waits for durability gets the reason.
             self.chain.poison(error.clone());
@@ -543,7 +552,7 @@ impl Inner {
     }
 
     /// Makes everything durable, and leaves the mark that lets the next opening trust it without a look.
-    fn finish(&self) -> Result<()> {
+    fn finish(&self, meta: &mut Meta) -> Result<()> {
         let end = self.chain.written_end();
         self.chain.wait_published(end)?;
         self.syncer.sync_to(end, std::time::Duration::ZERO)?;
@@ -567,7 +576,8 @@ impl Inner {
                 Error::io("cannot mark the log closed", &self.directory.segment_path(segment.base()), error)
             })?;
         }
-        Ok(())
+        // Evidence outside of the segments, should they go missing.
+        self.update_meta(meta, meta.start)
     }
 }
 

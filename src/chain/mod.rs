@@ -197,7 +197,8 @@ impl Chain {
         })
     }
 
-    fn closed_error(&self) -> Error {
+    /// Why nothing is given out any more.
+    pub(crate) fn closed_error(&self) -> Error {
         lock(&self.failure).clone().unwrap_or_else(Error::closed)
     }
 

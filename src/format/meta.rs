@@ -23,6 +23,9 @@ pub(crate) struct Meta {
     pub(crate) segment_bytes: u64,
     /// Everything below was retired; always the base of a segment.
     pub(crate) start: u64,
+    /// Everything below was durable when this was written: by closing and by retiring. Evidence, should the
+    /// segments themselves be gone.
+    pub(crate) proven: u64,
     /// Counts the changes; the valid slot with the higher one is in force.
     pub(crate) generation: u64,
 }
@@ -42,6 +45,7 @@ impl Meta {
         put(&mut out, 32, &self.segment_bytes.to_le_bytes());
         put(&mut out, 40, &self.start.to_le_bytes());
         put(&mut out, 48, &self.generation.to_le_bytes());
+        put(&mut out, 56, &self.proven.to_le_bytes());
         let crc = crc64(out.get(..AT_CRC).unwrap_or_default());
         put(&mut out, AT_CRC, &crc.to_le_bytes());
         out
@@ -61,6 +65,10 @@ impl Meta {
             bytes.get(SLOT_STRIDE..SLOT_STRIDE.saturating_add(SLOT_BYTES)).unwrap_or_default(),
         );
         match (first, second) {
+            // Whatever the other slot says, a newer tidelog has been here.
+            (Err(version @ HeaderError::Version(_)), _) | (_, Err(version @ HeaderError::Version(_))) => {
+                Err(version)
+            }
             (Ok(first), Ok(second)) if second.generation > first.generation => Ok(second),
             (Ok(first), _) => Ok(first),
             (Err(_), Ok(second)) => Ok(second),
@@ -84,6 +92,7 @@ impl Meta {
             segment_bytes: u64_at(bytes, 32),
             start: u64_at(bytes, 40),
             generation: u64_at(bytes, 48),
+            proven: u64_at(bytes, 56),
         };
         let size_ok = meta.segment_bytes.is_power_of_two()
             && (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&meta.segment_bytes);
@@ -98,7 +107,8 @@ impl Meta {
 mod tests {
     use super::*;
 
-    const META: Meta = Meta { log_id: [9; 16], segment_bytes: 1 << 20, start: 3 << 20, generation: 0 };
+    const META: Meta =
+        Meta { log_id: [9; 16], segment_bytes: 1 << 20, start: 3 << 20, generation: 0, proven: 7 };
 
     #[test]
     fn meta_round_trips_and_notices_every_flipped_bit() {

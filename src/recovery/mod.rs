@@ -79,6 +79,10 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         && !torn_session;
     // What a closed log holds is durable; another sync would only write the pages that were populated ahead.
     let rewritten = if closed { 0 } else { sync_suspects(directory, &suspects)? };
+    if closed && marked < meta.proven {
+        // The newest segments are gone, and with them every trace of their records but this.
+        return Err(missing(directory, marked.next_multiple_of(meta.segment_bytes)));
+    }
     let found = if closed {
         Survey {
             tail: marked,
@@ -90,7 +94,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
             scanned: 0,
         }
     } else {
-        let proven = marked.max(hinted).max(opened);
+        let proven = marked.max(hinted).max(opened).max(meta.proven);
         survey(directory, &suspects, known.end.max(meta.start), proven, same_boot, !last.acks_durable)?
     };
 
@@ -196,7 +200,8 @@ fn create(
     let (low, high) = log_id.split_at_mut(8);
     low.copy_from_slice(&random_u64().to_le_bytes());
     high.copy_from_slice(&random_u64().to_le_bytes());
-    let meta = Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0, generation: 0 };
+    let meta =
+        Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0, generation: 0, proven: 0 };
     let session = Session {
         start: 0,
         number: 1,

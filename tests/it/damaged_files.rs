@@ -179,13 +179,15 @@ fn another_version_is_unsupported_and_named() {
 
 #[test]
 fn damaged_and_missing_metadata_is_corruption() {
-    let (files, _) = rolled(true);
+    let (files, expected) = rolled(true);
     let mut missing = files.clone();
     missing.remove("log.meta");
     assert_eq!(refused(&missing).kind(), ErrorKind::Corrupt);
     for at in (0..128).step_by(5) {
         let mut damaged = files.clone();
         damaged.get_mut("log.meta").unwrap()[at] ^= 4;
+        assert!(open_and_read(&damaged).unwrap().0 == expected, "the other slot stands in");
+        damaged.get_mut("log.meta").unwrap()[4096 + at] ^= 4;
         let error = refused(&damaged);
         assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}: {error}");
         assert!(error.path().unwrap().ends_with("log.meta"), "{error}");

@@ -2,7 +2,7 @@
 
 use tidelog::{ErrorKind, LastClose, SyncPolicy};
 
-use crate::support::{crash, crash_files, options, restore};
+use crate::support::{crash, crash_files, files, options, restore};
 
 /// An opening makes durable what it found, so its entry in the segment's header is evidence for that.
 #[test]
@@ -27,4 +27,29 @@ fn an_opening_proves_what_it_found() {
     let damaged = restore(&files);
     let error = options.open(damaged.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+}
+
+/// The newest segments of a closed log are gone, and with them their marks: the metadata still knows.
+#[test]
+fn a_closed_log_without_its_newest_segments_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(SyncPolicy::None);
+    let log = options.open(dir.path()).unwrap();
+    for n in 0..20_u8 {
+        log.append(&[n; 16_000]).unwrap();
+    }
+    log.close().unwrap();
+    let files = files(dir.path());
+    let segments: Vec<&String> = files.keys().filter(|name| name.ends_with(".seg")).collect();
+    assert!(segments.len() > 5);
+    for left in 1..segments.len() {
+        let mut fewer = files.clone();
+        for name in &segments[left..] {
+            fewer.remove(*name);
+        }
+        let damaged = restore(&fewer);
+        let error = options.open(damaged.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert_eq!(error.path().unwrap().file_name().unwrap().to_str().unwrap(), segments[left]);
+    }
 }
