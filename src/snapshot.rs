@@ -13,6 +13,9 @@ use crate::segment::scan::{Found, Mapped, Published};
 
 /// The log as it was at one moment. It pins its segments: they stay readable when they are retired.
 ///
+/// (One of a [`LogReader`](crate::LogReader) pins those that it has read from. Of the others it gives
+/// [`Retired`](crate::ErrorKind::Retired) once their writer has retired them.)
+///
 /// Obtained from [`Log::snapshot`](crate::Log::snapshot) or [`LogReader::snapshot`](crate::LogReader::snapshot).
 #[derive(Clone)]
 pub struct Snapshot {
