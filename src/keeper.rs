@@ -179,18 +179,22 @@ impl Keeper {
         failure
     }
 
-    /// At the end: sets the prepared but unused segments aside, and removes what cannot be used again.
-    pub(crate) fn put_away(&self, unused: Vec<Arc<Segment>>) -> Result<()> {
+    /// At the end: sets the prepared but unused segments aside, from number `first` on, and removes what cannot be
+    /// used again.
+    pub(crate) fn put_away(&self, first: u64) -> Result<()> {
         let mut stock = lock(&self.stock);
         for spare in std::mem::take(&mut stock.spares) {
             spare.discard()?;
         }
-        // The newest first, so that no gap is left should this be cut short.
-        for segment in unused.into_iter().rev() {
+        drop(self.chain.catalog.take_from(first));
+        // By the directory: one whose preparation failed at its last step may have its name and no place in the log.
+        // The newest first, each durably, so that no gap is left should this be cut short.
+        let first_base = first * self.chain.geometry.segment_bytes();
+        let unused = self.directory.list()?.segments.into_iter().filter(|base| *base >= first_base);
+        for base in unused.rev() {
             let number = stock.next_spare;
             stock.next_spare += 1;
-            self.directory.unprepare(segment.base(), number)?;
-            // One by one, so that a power cut leaves no gap.
+            self.directory.unprepare(base, number)?;
             self.directory.sync()?;
         }
         for segment in stock.retired.take_all() {

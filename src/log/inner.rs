@@ -196,7 +196,7 @@ impl Inner {
         let geometry = self.chain.geometry;
         self.keeper.mark(&mut Marks::new(self.report.end.get(), geometry.segment_bytes()));
         self.chain.release_published();
-        self.keeper.put_away(self.chain.catalog.take_from(geometry.number(end) + 1))?;
+        self.keeper.put_away(geometry.number(end) + 1)?;
         self.directory.sync()?;
         // In the segment that the log ends in; at its very end that may be the one before.
         let last =

@@ -100,10 +100,13 @@ impl Directory {
             let _ = std::fs::remove_file(&temporary);
             return Err(failed(error));
         }
-        self.sync()?;
-        let region =
-            Region::map(&file, (HEADER_BYTES + identity.segment_bytes) as usize, true).map_err(failed)?;
-        region.populate(0..how.populate_bytes.min((HEADER_BYTES + identity.segment_bytes) as usize));
+        let length = (HEADER_BYTES + identity.segment_bytes) as usize;
+        let mapped = self.sync().and_then(|()| Region::map(&file, length, true).map_err(failed));
+        let region = mapped.inspect_err(|_| {
+            // It has its name, and is not in the log: the next attempt or the closing writes over it.
+            let _ = std::fs::remove_file(&path);
+        })?;
+        region.populate(0..how.populate_bytes.min(length));
         Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]) })
     }
 

@@ -7,7 +7,9 @@ use tidelog::{
     RecoveryReport, SegmentSnapshot, Snapshot, Stats, SyncPolicy, Tail, Watermarks,
 };
 
-use crate::support::{SEGMENT, collect, contents, fill, new_log, options, returns};
+use crate::support::{
+    SEGMENT, collect, contents, eventually, fill, names, new_log, options, returns, segment_name,
+};
 
 #[test]
 fn public_types_can_be_shared_between_threads() {
@@ -149,4 +151,19 @@ fn a_reader_goes_on_while_the_writer_rolls_retires_and_is_opened_anew() {
             }
         }
     });
+}
+
+/// A preparation that fails at its very last step leaves a named segment that is not in the log. Closing finds it,
+/// and leaves no gap in front of it.
+#[test]
+fn closing_sets_aside_a_segment_that_a_failed_preparation_left() {
+    let (dir, log) = new_log();
+    let lsn = log.append(b"kept").unwrap();
+    let prepared = dir.path().join(segment_name(2));
+    eventually("two segments are prepared", || prepared.exists());
+    std::fs::copy(&prepared, dir.path().join(segment_name(3))).unwrap();
+    log.close().unwrap();
+    assert_eq!(names(dir.path(), ".seg"), [segment_name(0)]);
+    let log = options(SyncPolicy::None).open(dir.path()).unwrap();
+    assert_eq!(log.read(lsn).unwrap().payload(), b"kept");
 }
