@@ -2,7 +2,7 @@
 
 use super::Chain;
 use crate::error::{Error, Result};
-use crate::format::frame::{Parsed, SHORT_PADDING_BYTES, frame_bytes};
+use crate::format::frame::{Parsed, SHORT_PADDING_BYTES};
 use crate::lsn::Lsn;
 use crate::primitive::{Arc, Patience};
 use crate::record::PinnedRecord;
@@ -37,11 +37,7 @@ pub(crate) fn next_boundary(segments: &[Arc<Segment>], lsn: u64) -> Result<u64> 
     }
     let mut at = 0;
     while at < offset {
-        let bytes = match mapped.peek(at) {
-            Parsed::Padding { bytes } | Parsed::Claimed { bytes } => bytes,
-            Parsed::Record { payload_len, .. } => frame_bytes(payload_len),
-            Parsed::Unwritten | Parsed::Invalid => 0,
-        };
+        let bytes = mapped.peek(at).bytes().unwrap_or(0);
         if bytes == 0 || bytes > segment.identity().segment_bytes - at {
             return Err(segment.corrupt(segment.base() + at, Damage::Word.describe()));
         }
@@ -111,11 +107,11 @@ impl super::Watch {
                     _ => read_in(&segment, lsn),
                 };
             }
-            at += match Mapped::new(&segment)?.peek(at - segment.base()) {
-                Parsed::Padding { bytes } | Parsed::Claimed { bytes } => bytes,
-                Parsed::Record { payload_len, .. } => frame_bytes(payload_len),
-                Parsed::Unwritten => return Err(not_written()),
-                Parsed::Invalid => return Err(segment.corrupt(at, Damage::Word.describe())),
+            let word = Mapped::new(&segment)?.peek(at - segment.base());
+            at += match word.bytes() {
+                Some(bytes) => bytes,
+                None if word == Parsed::Unwritten => return Err(not_written()),
+                None => return Err(segment.corrupt(at, Damage::Word.describe())),
             };
             if at > lsn {
                 return Err(Error::not_a_record(Lsn::new(lsn)));
@@ -136,17 +132,16 @@ fn walk_to(chain: &Chain, lsn: u64) -> Result<bool> {
         let Some(segment) = chain.catalog.find_at(at) else {
             return Err(Error::retired(Lsn::new(lsn), Lsn::new(chain.catalog.start())));
         };
-        let bytes = match Mapped::new(&segment)?.peek(at - segment.base()) {
-            Parsed::Padding { bytes } | Parsed::Claimed { bytes } => bytes,
-            Parsed::Record { payload_len, .. } => frame_bytes(payload_len),
+        let word = Mapped::new(&segment)?.peek(at - segment.base());
+        at += match word.bytes() {
+            Some(bytes) => bytes,
             // Claimed a moment ago: its writer is about to store the word that tells its length.
-            Parsed::Unwritten => {
+            None if word == Parsed::Unwritten => {
                 patience.pause();
                 continue;
             }
-            Parsed::Invalid => return Err(segment.corrupt(at, Damage::Word.describe())),
+            None => return Err(segment.corrupt(at, Damage::Word.describe())),
         };
-        at += bytes;
     }
     if lsn >= chain.written_end() {
         return Err(Error::not_written(Lsn::new(lsn), Lsn::new(chain.written_end())));

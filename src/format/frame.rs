@@ -35,6 +35,18 @@ pub(crate) enum Parsed {
     Invalid,
 }
 
+impl Parsed {
+    /// Bytes to the next header word, where this one tells.
+    #[inline]
+    pub(crate) const fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Claimed { bytes } | Self::Padding { bytes } => Some(bytes),
+            Self::Record { payload_len, .. } => Some(frame_bytes(payload_len)),
+            Self::Unwritten | Self::Invalid => None,
+        }
+    }
+}
+
 /// Largest value of the 24-bit field; as a lag it means "no evidence".
 pub(crate) const EXTRA_MAX: u64 = 0xff_ffff;
 
