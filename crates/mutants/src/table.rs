@@ -253,7 +253,7 @@ mutants! {
         LOOM "claim" "claims_overrun_the_prepared_segments",
         "a claim without a segment wakes the preparer";
     demand_overlooked: "src/chain/supply.rs",
-        "if !state.stop && !state.demand {" => "if !state.stop {",
+        "if !state.stop && !state.demand && !state.poked {" => "if !state.stop && !state.poked {",
         LOOM "claim" "claims_overrun_the_prepared_segments",
         "the preparer looks for demand before it sleeps";
     tail_ends_early: "src/tail.rs",
