@@ -70,7 +70,7 @@ pub fn on_threads(
     bytes_per_iteration: usize,
     work: impl Fn(&Log) + Sync,
 ) -> Duration {
-    let barrier = Barrier::new(threads + 1);
+    let barrier = Barrier::new(threads);
     let share = iterations.div_ceil(threads as u64);
     let retire_every = (RETIRE_EVERY_BYTES / (bytes_per_iteration as u64 + 16) / threads as u64).max(1);
     let (log, work) = (&bench.log, &work);
@@ -80,20 +80,24 @@ pub fn on_threads(
                 let barrier = &barrier;
                 scope.spawn(move || {
                     barrier.wait();
+                    // On the worker: on few cores another thread would look at the clock when all is over.
+                    let began = Instant::now();
                     for iteration in 1..=share {
                         work(log);
                         if thread == 0 && iteration % retire_every == 0 {
                             retire(log);
                         }
                     }
-                    Instant::now()
+                    (began, Instant::now())
                 })
             })
             .collect();
-        barrier.wait();
-        let began = Instant::now();
-        let ends = workers.into_iter().map(|worker| worker.join().expect("a worker panicked"));
-        ends.max().map_or(Duration::ZERO, |end| end.saturating_duration_since(began))
+        let times = workers.into_iter().map(|worker| worker.join().expect("a worker panicked"));
+        let (begins, ends): (Vec<_>, Vec<_>) = times.unzip();
+        match (begins.into_iter().min(), ends.into_iter().max()) {
+            (Some(began), Some(ended)) => ended - began,
+            _ => Duration::ZERO,
+        }
     });
     bench.retire();
     // Every thread did a share that was rounded up.

@@ -164,7 +164,30 @@ impl Directory {
             let _ = std::fs::remove_file(&temporary);
             Error::io("cannot write the log's metadata", &path, error)
         })?;
-        self.sync()
+        self.sync()?;
+        self.sync_ancestors()
+    }
+
+    /// Makes the way to the directory durable: any part of it may be new, from this creation or from one that was
+    /// interrupted.
+    fn sync_ancestors(&self) -> Result<()> {
+        for ancestor in self.path.ancestors().skip(1) {
+            let synced = match File::open(ancestor).and_then(|directory| directory.sync_all()) {
+                // What may not be read was not made by us, and a file system that knows no such sync needs none.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
+                    ) =>
+                {
+                    Ok(())
+                }
+                synced => synced,
+            };
+            synced
+                .map_err(|error| Error::io("cannot sync the way to the log's directory", ancestor, error))?;
+        }
+        Ok(())
     }
 
     /// Replaces what `log.meta` says, durably and in place: retiring must work on a full device.
