@@ -6,7 +6,10 @@ use std::process::{Command, Stdio};
 
 use tidelog::{ErrorKind, LastClose, Log, LogReader, Options, SyncPolicy};
 
-use crate::support::{Leash, PATIENCE, finish, myself, quick_directory, role, succeed, wait};
+use crate::support::{
+    Leash, PATIENCE, finish, lacks_strace, myself, quick_directory, ready_to_be_traced, role, skip, succeed,
+    trace, wait,
+};
 
 fn options() -> Options {
     Options::new().segment_bytes(1 << 16).sync_policy(SyncPolicy::None)
@@ -204,4 +207,37 @@ fn a_process_that_exits_without_closing_loses_nothing() {
     let log = options().open(directory.path()).unwrap();
     assert_eq!(log.recovery().last_close, LastClose::ProcessDied);
     assert_eq!(log.snapshot().iter().next().unwrap().unwrap().payload(), b"before the exit");
+}
+
+#[test]
+fn child_creates_a_log() {
+    let Some(directory) = role() else { return };
+    ready_to_be_traced();
+    let log = Log::open(directory).unwrap();
+    log.append(b"first").unwrap();
+    println!("\nacknowledged");
+}
+
+/// A new log in new directories: every entry on the way to it is durable before the first append returns.
+#[test]
+fn the_way_to_a_new_log_is_durable_before_anything_is_acknowledged() {
+    if role().is_some() || skip("the_way_to_a_new_log_is_durable", lacks_strace()) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let top = std::fs::canonicalize(directory.path()).unwrap();
+    let log = top.join("some").join("where").join("log");
+    let arguments = ["-y", "-e", "trace=fsync,write"];
+    let traced = trace(&arguments, "lifecycle::child_creates_a_log", log.to_str().unwrap());
+    traced.succeeded();
+    let acknowledged = traced.trace.find("acknowledged").expect("the child acknowledges");
+    for entered in log.ancestors().take(4) {
+        let synced = traced.trace.find(&format!("<{}>) ", entered.display()));
+        assert!(
+            synced.is_some_and(|synced| synced < acknowledged),
+            "{} is not synced:\n{}",
+            entered.display(),
+            traced.trace
+        );
+    }
 }
