@@ -1,8 +1,7 @@
 #![doc = include_str!("../README.md")]
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
-// The modules that may say `unsafe` (each begins with `#![allow(unsafe_code)]`, and the architecture test holds
-// the list): region::mapped (and its stand-in for the model checker), segment::claim, segment::scan, chain::ring.
+// The modules that may say `unsafe`, by leave in the file or at its `mod` line: region::mapped (and region::shadow,
+// its stand-in under the model checker), segment::claim, segment::scan, chain::ring. The architecture test holds it.
 
 mod append;
 mod chain;
