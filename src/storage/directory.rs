@@ -46,7 +46,8 @@ impl Directory {
         // An absolute path: a later change of the working directory must not move the log.
         let path = std::fs::canonicalize(path)
             .map_err(|error| Error::io("cannot resolve the log's directory", path, error))?;
-        let boot = Boot::current();
+        let boot =
+            Boot::current().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         let lock = WriterLock::take(&path, boot)?;
         Ok(Self { path, boot, writer: true, lock: Mutex::new(Some(lock)), pins: Mutex::new(None) })
     }
@@ -57,7 +58,8 @@ impl Directory {
             io::ErrorKind::NotFound => Error::not_found(path),
             _ => Error::io("cannot resolve the log's directory", path, error),
         })?;
-        let boot = Boot::current();
+        let boot =
+            Boot::current().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         Ok(Self { path, boot, writer: false, lock: Mutex::new(None), pins: Mutex::new(None) })
     }
 

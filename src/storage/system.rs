@@ -1,5 +1,6 @@
 //! What the operating system tells about itself.
 
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Identifies one boot of the machine. Two equal values mean that the page cache survived in between.
@@ -7,10 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) struct Boot(pub(crate) [u8; 16]);
 
 impl Boot {
-    /// The boot that this process runs in; a random value where the system does not tell, which makes every
-    /// opening look like another boot: the cautious side.
-    pub(crate) fn current() -> Self {
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    /// The boot that this process runs in; a random value where the system has no such thing, so that every
+    /// opening looks like one after a restart. Not being able to read it just now is an error: taking this boot for
+    /// another one would cut away records that returned.
+    pub(crate) fn current() -> io::Result<Self> {
+        let text = match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            text => text.unwrap_or_default(),
+        };
         let mut id = [0; 16];
         let digits: Vec<u8> =
             text.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
@@ -18,12 +23,12 @@ impl Boot {
             let (low, high) = id.split_at_mut(8);
             low.copy_from_slice(&random_u64().to_le_bytes());
             high.copy_from_slice(&random_u64().to_le_bytes());
-            return Self(id);
+            return Ok(Self(id));
         }
         for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = (pair[0] << 4) | pair[1];
         }
-        Self(id)
+        Ok(Self(id))
     }
 }
 

@@ -366,6 +366,17 @@ fn a_failing_sync_at_open_writes_the_pages_again() {
     examine(directory.path(), &promised);
 }
 
+/// Not knowing which boot this is, recovery would take holes of a killed writer for a torn tail.
+#[test]
+fn an_unreadable_boot_id_refuses_to_open() {
+    if role().is_some() || skip("an_unreadable_boot_id_refuses_to_open", lacks_strace()) {
+        return;
+    }
+    // The first file that opening reads.
+    let (said, failed) = work_with("openat:error=EMFILE:when=1", "died", "none");
+    assert!(failed && said.contains("refused open Io cannot tell which boot this is"), "{said}");
+}
+
 #[test]
 fn child_reopens() {
     let Some(directory) = role() else { return };
