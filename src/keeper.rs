@@ -184,7 +184,7 @@ impl Keeper {
     pub(crate) fn put_away(&self, first: u64) -> Result<()> {
         let mut stock = lock(&self.stock);
         for spare in std::mem::take(&mut stock.spares) {
-            spare.discard()?;
+            spare.discard(&self.directory)?;
         }
         drop(self.chain.catalog.take_from(first));
         // By the directory: one whose preparation failed at its last step may have its name and no place in the log.

@@ -9,7 +9,7 @@ use crate::lsn::Lsn;
 use crate::primitive::Arc;
 use crate::record::PinnedRecord;
 use crate::snapshot::Snapshot;
-use crate::storage::Directory;
+use crate::storage::{Directory, SharedStorage, System};
 use crate::tail::Tail;
 
 /// Reads a log without its lock, in any process, while its writer goes on. It never blocks the writer, and
@@ -37,7 +37,11 @@ impl LogReader {
     /// [`NotFound`](crate::ErrorKind::NotFound) where there is no log; [`Corrupt`](crate::ErrorKind::Corrupt),
     /// [`Unsupported`](crate::ErrorKind::Unsupported), [`Io`](crate::ErrorKind::Io).
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
-        let directory = Arc::new(Directory::look(directory.as_ref())?);
+        Self::look(System::shared(), directory.as_ref())
+    }
+
+    fn look(storage: SharedStorage, directory: &Path) -> Result<Self> {
+        let directory = Arc::new(Directory::look(storage, directory)?);
         let watch = Arc::new(Watch::new(Arc::clone(&directory))?);
         Ok(Self { directory, watch })
     }

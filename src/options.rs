@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::policy::{Checksum, SyncPolicy};
+use crate::storage::{SharedStorage, System};
 
 /// Options to open a [`Log`](crate::Log) with; [`open`](Self::open) does it.
 ///
@@ -103,6 +104,10 @@ impl Options {
             SyncPolicy::Periodic { .. } => ZERO_FILL_PERIODIC,
             SyncPolicy::Immediate | SyncPolicy::Grouped { .. } => ZERO_FILL_DURABLE,
         })
+    }
+
+    pub(crate) fn storage(&self) -> SharedStorage {
+        System::shared()
     }
 
     pub(crate) fn spares_max(&self) -> usize {

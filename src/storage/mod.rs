@@ -1,12 +1,14 @@
 //! The log's directory: every file operation of the crate.
 
+mod backend;
 mod body;
 mod directory;
 mod lock;
 mod prepare;
 mod system;
 
+pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
 pub(crate) use prepare::{Preparation, Spare, zero};
-pub(crate) use system::{Boot, random_u64, unix_nanos};
+pub(crate) use system::{Boot, System};
