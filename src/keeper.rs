@@ -92,6 +92,14 @@ impl Keeper {
         }
     }
 
+    /// One round of what `run` does, for a log without threads.
+    #[cfg(feature = "testing")]
+    pub(crate) fn round(&self, marks: &mut Marks, waiting: bool) {
+        self.look_after(marks);
+        // Who waits is told of a failure by the supply.
+        let _ = self.supply(waiting);
+    }
+
     /// Sees which segments are full by now, and which retired ones are free.
     fn look_after(&self, marks: &mut Marks) {
         // The published watermark frees slots; it is walked only when a segment's end was passed.

@@ -40,6 +40,15 @@ impl LogReader {
         Self::look(System::shared(), directory.as_ref())
     }
 
+    /// Looks at a log on a simulated disk.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(feature = "testing")]
+    pub fn open_on(disk: &crate::sim::Disk, directory: impl AsRef<Path>) -> Result<Self> {
+        Self::look(std::sync::Arc::new(disk.clone()), directory.as_ref())
+    }
+
     fn look(storage: SharedStorage, directory: &Path) -> Result<Self> {
         let directory = Arc::new(Directory::look(storage, directory)?);
         let watch = Arc::new(Watch::new(Arc::clone(&directory))?);

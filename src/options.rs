@@ -28,6 +28,8 @@ pub struct Options {
     pub(crate) sync_policy: SyncPolicy,
     pub(crate) zero_fill_bytes: Option<usize>,
     pub(crate) recycle_max: Option<usize>,
+    #[cfg(feature = "testing")]
+    pub(crate) disk: Option<crate::sim::Disk>,
 }
 
 /// Zero-fill in pieces of this size gives the page cache its smallest folios, so that a sync of one
@@ -106,7 +108,19 @@ impl Options {
         })
     }
 
+    /// The log is on a simulated disk instead of the system's files.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn disk(mut self, disk: &crate::sim::Disk) -> Self {
+        self.disk = Some(disk.clone());
+        self
+    }
+
     pub(crate) fn storage(&self) -> SharedStorage {
+        #[cfg(feature = "testing")]
+        if let Some(disk) = &self.disk {
+            return std::sync::Arc::new(disk.clone());
+        }
         System::shared()
     }
 

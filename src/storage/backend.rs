@@ -24,6 +24,11 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// Nanoseconds since 1970, for people to read; zero where the clock is before that.
     fn unix_nanos(&self) -> u64;
 
+    /// Whether a log runs threads of its own; else whoever needs something does it.
+    fn has_threads(&self) -> bool {
+        true
+    }
+
     /// Creates a directory and the way to it, where they are missing.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
 

@@ -7,6 +7,8 @@ mod lock;
 mod prepare;
 mod system;
 
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+pub(crate) use backend::Storage;
 pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
