@@ -183,7 +183,7 @@ impl Inner {
     fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
         let proven = meta.proven.max(self.chain.durability.durable());
         let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
-        self.directory.update_meta(&next)?;
+        self.directory.update_meta(meta, &next)?;
         *meta = next;
         Ok(())
     }

@@ -71,14 +71,20 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     let opened = suspects.iter().flat_map(|suspect| suspect.header.sessions.iter().skip(1));
     let opened = opened.map(|session| session.start).max().unwrap_or(0);
     let newest = suspects.last().map_or(known.end, Suspect::base);
-    // A mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
+    // A durable mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
     // of the session table puts that in doubt.
     let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
     let closed = marked >= newest
-        && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some())
+        && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some_and(|mark| mark.durable))
         && !torn_session;
     // What a closed log holds is durable; another sync would only write the pages that were populated ahead.
     let rewritten = if closed { 0 } else { sync_suspects(directory, &suspects)? };
+    if !closed {
+        // A writer that was killed may not have come to make durable the names that it gave, the way to them, or
+        // what it wrote to the metadata.
+        directory.sync_names()?;
+        directory.settle_meta(&meta)?;
+    }
     if closed && marked < meta.proven {
         // The newest segments are gone, and with them every trace of their records but this.
         return Err(missing(directory, marked.next_multiple_of(meta.segment_bytes)));

@@ -67,35 +67,36 @@ impl Contents {
 
     /// Copies bytes out; the caller keeps inside.
     pub(super) fn read(&self, buffer: &mut [u8], at: usize) {
-        let mut at = at;
-        let mut rest = buffer;
-        while !rest.is_empty() {
-            let word = self.words.get(at / 8).map_or(0, |word| word.load(Ordering::Relaxed)).to_ne_bytes();
-            let from = at % 8;
-            let count = rest.len().min(8 - from);
-            let (now, later) = rest.split_at_mut(count);
-            now.copy_from_slice(word.get(from..from + count).unwrap_or_default());
-            rest = later;
-            at += count;
+        if at.is_multiple_of(8) && buffer.len().is_multiple_of(8) {
+            let words = self.words.get(at / 8..).unwrap_or_default();
+            for (bytes, word) in buffer.chunks_exact_mut(8).zip(words) {
+                bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+            }
+            return;
+        }
+        for (index, byte) in buffer.iter_mut().enumerate() {
+            let place = at + index;
+            let word = self.words.get(place / 8).map_or(0, |word| word.load(Ordering::Relaxed));
+            *byte = word.to_ne_bytes()[place % 8];
         }
     }
 
     /// Copies bytes in; the caller keeps inside.
     pub(super) fn write(&self, bytes: &[u8], at: usize) {
-        let mut at = at;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let from = at % 8;
-            let (now, later) = rest.split_at(rest.len().min(8 - from));
-            if let Some(word) = self.words.get(at / 8) {
+        if at.is_multiple_of(8) && bytes.len().is_multiple_of(8) {
+            let words = self.words.get(at / 8..).unwrap_or_default();
+            for (bytes, word) in bytes.chunks_exact(8).zip(words) {
+                word.store(u64::from_ne_bytes(bytes.try_into().unwrap_or_default()), Ordering::Relaxed);
+            }
+            return;
+        }
+        for (index, byte) in bytes.iter().enumerate() {
+            let place = at + index;
+            if let Some(word) = self.words.get(place / 8) {
                 let mut value = word.load(Ordering::Relaxed).to_ne_bytes();
-                if let Some(place) = value.get_mut(from..from + now.len()) {
-                    place.copy_from_slice(now);
-                }
+                value[place % 8] = *byte;
                 word.store(u64::from_ne_bytes(value), Ordering::Relaxed);
             }
-            rest = later;
-            at += now.len();
         }
     }
 }

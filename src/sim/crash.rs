@@ -2,13 +2,13 @@
 //! word, and any of the directory's changes that were not synced, as far as the file system keeps them in order.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Random;
 use super::contents::{PAGE_WORDS, Page, zero_page};
 use super::disk::{Disk, State, new_boot};
-use super::history::{Change, Moment, Node, Versions};
+use super::history::{Change, Moment, Name, Node, Versions};
 
 /// Everything that the disk may hold at one moment of its history.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Possibilities {
     nodes: BTreeMap<usize, Remains>,
     /// What has more than one possible value.
     uncertain: Vec<Thing>,
-    durable_entries: BTreeMap<PathBuf, usize>,
+    durable_entries: BTreeMap<Name, usize>,
     pending: Vec<Change>,
 }
 
@@ -103,7 +103,9 @@ impl Possibilities {
             uncertain.extend(pages.map(|(page, _)| Thing::Page(index, page)));
             nodes.insert(index, remains);
         }
-        Self { boot: state.boot, random: Random::new(moment), nodes, uncertain, durable_entries, pending }
+        // Every boot's number is drawn from that of the one before.
+        let random = Random::new(mix(moment, &state.boot));
+        Self { boot: state.boot, random, nodes, uncertain, durable_entries, pending }
     }
 
     /// How many pages (and lengths of files) have more than one possible version.
@@ -164,7 +166,8 @@ impl Possibilities {
         let mut files = Vec::with_capacity(entries.len());
         let mut key = 0_u64;
         for (path, index) in &entries {
-            let reachable = path.ancestors().skip(1).all(|part| entries.contains_key(part));
+            let reachable =
+                Path::new(path).ancestors().skip(1).all(|part| entries.contains_key(part.as_os_str()));
             let Some(remains) = self.nodes.get(index).filter(|_| reachable) else { continue };
             let len = match picked.get(&(*index, None)) {
                 Some(Pick::Version(version)) => remains.len.pick(*version),
@@ -179,7 +182,7 @@ impl Possibilities {
             });
             let file =
                 Left { is_directory: remains.is_directory, len: len.unwrap_or(0), pages: pages.collect() };
-            key = file.mix_into(mix(key, path.as_os_str().as_encoded_bytes()));
+            key = file.mix_into(mix(key, path.as_encoded_bytes()));
             files.push((path.clone(), file));
         }
         let mut random = self.random.clone();
@@ -219,7 +222,7 @@ impl Possibilities {
             nodes.push(node);
         }
         let place = |index: &usize| places.get(index).copied().unwrap_or(usize::MAX);
-        let moved = |entries: &BTreeMap<PathBuf, usize>| {
+        let moved = |entries: &BTreeMap<Name, usize>| {
             entries.iter().map(|(path, node)| (path.clone(), place(node))).collect::<BTreeMap<_, _>>()
         };
         let disk = Disk::with(self.boot, self.random.clone(), nodes, moved(&entries), true);
@@ -237,7 +240,7 @@ impl Possibilities {
     }
 }
 
-fn apply(entries: &mut BTreeMap<PathBuf, usize>, change: &Change) {
+fn apply(entries: &mut BTreeMap<Name, usize>, change: &Change) {
     if let Some(from) = &change.from {
         entries.remove(from);
     }
@@ -260,7 +263,11 @@ fn tear(versions: &[Arc<Page>], grain: usize, seed: u64) -> Arc<Page> {
 }
 
 fn mix(key: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(key, |key, byte| Random::new(key ^ u64::from(*byte)).next())
+    bytes.chunks(8).fold(key, |key, chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        Random::new(key ^ u64::from_le_bytes(word)).next()
+    })
 }
 
 /// What a power cut left.
@@ -268,7 +275,7 @@ fn mix(key: u64, bytes: &[u8]) -> u64 {
 pub struct Cut {
     boot: [u8; 16],
     random: Random,
-    files: Vec<(PathBuf, Left)>,
+    files: Vec<(Name, Left)>,
     key: u64,
 }
 

@@ -11,7 +11,7 @@ use super::Random;
 use super::crash::Possibilities;
 use super::faults::{Fault, Faults, Operation};
 use super::file::SimulatedFile;
-use super::history::{Change, Moment, Node, Versions};
+use super::history::{Change, Moment, Name, Node, Versions};
 use crate::primitive::{Mutex, MutexGuard, lock};
 use crate::storage::{Access, Boot, File, Storage};
 
@@ -60,9 +60,9 @@ pub(super) struct State {
     random: Random,
     clock: u64,
     pub(super) nodes: Vec<Node>,
-    pub(super) entries: BTreeMap<PathBuf, usize>,
+    pub(super) entries: BTreeMap<Name, usize>,
     /// The entries that the disk began with.
-    pub(super) first_entries: BTreeMap<PathBuf, usize>,
+    pub(super) first_entries: BTreeMap<Name, usize>,
     pub(super) changes: Vec<Change>,
     pub(super) faults: Faults,
     /// Bytes that files may take; all of them together.
@@ -78,7 +78,7 @@ impl Disk {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let root = (PathBuf::from("/"), 0);
+        let root = (Name::from("/"), 0);
         let entries = BTreeMap::from([root]);
         Self::with(
             new_boot(&mut random),
@@ -93,7 +93,7 @@ impl Disk {
         boot: [u8; 16],
         random: Random,
         nodes: Vec<Node>,
-        entries: BTreeMap<PathBuf, usize>,
+        entries: BTreeMap<Name, usize>,
         records: bool,
     ) -> Self {
         let state = State {
@@ -187,7 +187,7 @@ impl Disk {
     /// Changes a byte of a file, behind the back of whoever uses it; false when it is not there.
     pub fn damage(&self, path: impl AsRef<Path>, offset: u64, change: impl Fn(u8) -> u8) -> bool {
         let state = &mut *self.lock();
-        let node = state.entries.get(path.as_ref()).and_then(|node| state.nodes.get_mut(*node));
+        let node = state.entries.get(path.as_ref().as_os_str()).and_then(|node| state.nodes.get_mut(*node));
         let Some(node) = node.filter(|node| offset < node.len_now()) else { return false };
         let contents = node.contents();
         let mut byte = [0];
@@ -205,7 +205,7 @@ impl Disk {
         let files = state.entries.iter().filter_map(|(path, node)| Some((path, state.nodes.get(*node)?)));
         files
             .filter(|(_, node)| !node.is_directory)
-            .map(|(path, node)| (path.clone(), node.len_now()))
+            .map(|(path, node)| (path.into(), node.len_now()))
             .collect()
     }
 
@@ -272,18 +272,18 @@ impl State {
     }
 
     fn find(&self, path: &Path) -> io::Result<usize> {
-        self.entries.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.entries.get(path.as_os_str()).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn change(&mut self, node: usize, from: Option<&Path>, to: Option<&Path>) {
         if let Some(from) = from {
-            self.entries.remove(from);
+            self.entries.remove(from.as_os_str());
         }
         if let Some(to) = to {
-            self.entries.insert(to.to_owned(), node);
+            self.entries.insert(to.into(), node);
         }
         self.moment += 1;
-        let (from, to) = (from.map(Path::to_owned), to.map(Path::to_owned));
+        let (from, to) = (from.map(Name::from), to.map(Name::from));
         self.changes.push(Change { moment: self.moment, node, from, to, durable: None });
     }
 
@@ -345,7 +345,8 @@ impl Storage for Disk {
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
         let mut state = self.lock();
         state.call(Operation::List)?;
-        let inside = state.entries.keys().filter(|path| path.parent() == Some(directory));
+        let paths = state.entries.keys().map(Path::new);
+        let inside = paths.filter(|path| path.parent() == Some(directory));
         Ok(inside.filter_map(|path| path.file_name()).map(OsString::from).collect())
     }
 

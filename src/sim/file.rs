@@ -156,7 +156,7 @@ impl StorageFile for SimulatedFile {
     }
 
     fn is_named(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.handle.disk.lock().entries.get(path) == Some(&self.handle.node))
+        Ok(self.handle.disk.lock().entries.get(path.as_os_str()) == Some(&self.handle.node))
     }
 
     fn map(&self, len: usize, writable: bool) -> io::Result<Region> {

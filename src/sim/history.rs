@@ -1,8 +1,9 @@
 //! What happened to the files, moment by moment, and how much of it is certain to have reached the disk.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::ThreadId;
 
@@ -10,6 +11,9 @@ use super::contents::{Contents, PAGE, Page, zero_page};
 
 /// Counts the changes and syncs of a disk.
 pub(super) type Moment = u64;
+
+/// An absolute path, compared byte by byte.
+pub(super) type Name = OsString;
 
 /// Values that one thing had, oldest first, and from which on it is certain.
 #[derive(Clone, Debug)]
@@ -218,9 +222,9 @@ pub(super) struct Change {
     pub(super) moment: Moment,
     pub(super) node: usize,
     /// The name that goes.
-    pub(super) from: Option<PathBuf>,
+    pub(super) from: Option<Name>,
     /// The name that comes.
-    pub(super) to: Option<PathBuf>,
+    pub(super) to: Option<Name>,
     /// When a sync of the directory made it durable.
     pub(super) durable: Option<Moment>,
 }
@@ -237,6 +241,6 @@ impl Change {
     }
 
     pub(super) fn is_in(&self, directory: &Path) -> bool {
-        self.from.iter().chain(&self.to).any(|name| name.parent() == Some(directory))
+        self.from.iter().chain(&self.to).any(|name| Path::new(name).parent() == Some(directory))
     }
 }

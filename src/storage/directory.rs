@@ -24,6 +24,8 @@ pub(crate) struct Directory {
     /// Taken by the constructor for a writer, and by nobody for a reader.
     writer: bool,
     lock: Mutex<Option<WriterLock>>,
+    /// What `log.meta` says is known to be on the device.
+    meta_is_durable: Mutex<bool>,
     /// After the writer closed: keeps a later writer from recycling files that are still mapped here.
     pins: Mutex<Option<File>>,
 }
@@ -51,7 +53,8 @@ impl Directory {
             storage.boot().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         let lock = WriterLock::take(&*storage, &path, boot)?;
         let lock = Mutex::new(Some(lock));
-        Ok(Self { storage, path, boot, writer: true, lock, pins: Mutex::new(None) })
+        let (meta_is_durable, pins) = (Mutex::new(false), Mutex::new(None));
+        Ok(Self { storage, path, boot, writer: true, lock, meta_is_durable, pins })
     }
 
     /// Looks at a directory without a lock.
@@ -62,8 +65,8 @@ impl Directory {
         })?;
         let boot =
             storage.boot().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
-        let (lock, pins) = (Mutex::new(None), Mutex::new(None));
-        Ok(Self { storage, path, boot, writer: false, lock, pins })
+        let (lock, meta_is_durable, pins) = (Mutex::new(None), Mutex::new(false), Mutex::new(None));
+        Ok(Self { storage, path, boot, writer: false, lock, meta_is_durable, pins })
     }
 
     pub(crate) fn storage(&self) -> &SharedStorage {
@@ -187,6 +190,13 @@ impl Directory {
             let _ = self.storage.remove(&temporary);
             Error::io("cannot write the log's metadata", &path, error)
         })?;
+        self.sync_names()?;
+        *lock(&self.meta_is_durable) = true;
+        Ok(())
+    }
+
+    /// Makes the directory's entries durable, and the way to them.
+    pub(crate) fn sync_names(&self) -> Result<()> {
         self.sync()?;
         self.sync_ancestors()
     }
@@ -213,8 +223,25 @@ impl Directory {
         Ok(())
     }
 
-    /// Replaces what `log.meta` says, durably and in place: retiring must work on a full device.
-    pub(crate) fn update_meta(&self, meta: &Meta) -> Result<()> {
+    /// Replaces what `log.meta` says, durably and in place: retiring must work on a full device. The slot that is
+    /// not written must be on the device: `before` is what the file says now.
+    pub(crate) fn update_meta(&self, before: &Meta, meta: &Meta) -> Result<()> {
+        let settled = *lock(&self.meta_is_durable);
+        if !settled {
+            self.settle_meta(before)?;
+        }
+        self.write_meta(meta)
+    }
+
+    /// Makes what `log.meta` says durable: a writer that was killed may have written it and not synced it. It is
+    /// written again, as the kernel may take it for written when it is not.
+    pub(crate) fn settle_meta(&self, meta: &Meta) -> Result<()> {
+        self.write_meta(meta)?;
+        *lock(&self.meta_is_durable) = true;
+        Ok(())
+    }
+
+    fn write_meta(&self, meta: &Meta) -> Result<()> {
         let path = self.path.join(name::META);
         let written = self.storage.open(&path, Access::Write).and_then(|file| {
             file.write_all_at(&meta.encode(), meta.slot())?;
