@@ -194,7 +194,7 @@ impl Disk {
         contents.read(&mut byte, offset as usize);
         contents.write(&byte.map(change), offset as usize);
         state.moment += 1;
-        node.note(state.moment, offset as usize..offset as usize + 1);
+        node.note_written(state.moment, offset as usize..offset as usize + 1);
         true
     }
 

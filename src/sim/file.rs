@@ -116,7 +116,7 @@ impl StorageFile for SimulatedFile {
         grow(node, moment, end)?;
         node.contents().write(bytes, at as usize);
         if self.handle.disk.shared.records {
-            node.note(moment, at as usize..end as usize);
+            node.note_written(moment, at as usize..end as usize);
         }
         Ok(())
     }

@@ -172,18 +172,28 @@ impl Node {
         for range in touched {
             news |= self.note(moment, range);
         }
-        news | self.note(moment, offset..offset + 8)
+        news | self.note_written(moment, offset..offset + 8)
     }
 
     /// Notes the pages in the range that changed.
     pub(super) fn note(&mut self, moment: Moment, range: Range<usize>) -> bool {
+        self.note_pages(moment, range, false)
+    }
+
+    /// Notes pages that were written to: dirty, even if they hold the same as before.
+    pub(super) fn note_written(&mut self, moment: Moment, range: Range<usize>) -> bool {
+        self.note_pages(moment, range, true)
+    }
+
+    fn note_pages(&mut self, moment: Moment, range: Range<usize>, written: bool) -> bool {
         let Some(contents) = &self.contents else { return false };
         let mut news = false;
         for index in range.start / PAGE..range.end.div_ceil(PAGE).min(self.pages.len()) {
             let Some(page) = self.pages.get_mut(index) else { break };
             let changed = page.last().and_then(|last| contents.changed(index, last));
-            if let Some(changed) = changed {
-                page.push(moment, changed);
+            let rewritten = (written && !page.is_dirty()).then(|| page.last().map(Arc::clone)).flatten();
+            if let Some(version) = changed.or(rewritten) {
+                page.push(moment, version);
                 news = true;
             }
         }

@@ -153,14 +153,11 @@ impl Explorer<'_> {
             _ => entries.below(4),
         };
         let mut lost = 0;
-        let cut = possibilities.cut(
-            |index, versions| picks(index, versions),
-            |_| {
-                let kept = keep == 0 || (keep != 1 && entries.once_in(2));
-                lost += u64::from(!kept);
-                kept
-            },
-        );
+        let cut = possibilities.cut(&mut picks, |_| {
+            let kept = keep == 0 || (keep != 1 && entries.once_in(2));
+            lost += u64::from(!kept);
+            kept
+        });
         match self.seen.get(&cut.key()) {
             // Judged before, against as much.
             Some(seen) if seen.durable >= claim.durable && seen.start.0 >= claim.start.0 => {

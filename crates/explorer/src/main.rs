@@ -1,5 +1,7 @@
 //! `cargo run --release -p tidelog-explorer -- [--states N] [--seed S] [--runs N] [--threads N]`
 
+#![allow(clippy::disallowed_types, reason = "not the protocol of the log")]
+
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
