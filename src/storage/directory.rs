@@ -1,15 +1,16 @@
 //! Opening, listing, reading and removing the log's files.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::lock::WriterLock;
+use super::plain::open_plain;
 use super::{Body, Boot, Spare};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
-use crate::format::meta::Meta;
+use crate::format::meta::{META_BYTES, Meta};
 use crate::format::name::{self, Name};
 use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
@@ -145,11 +146,14 @@ impl Directory {
     /// Reads `log.meta`; `None` where there is none.
     pub(crate) fn read_meta(&self) -> Result<Option<Meta>> {
         let path = self.path.join(name::META);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
+        let mut bytes = Vec::new();
+        let read = open_plain(&path, OpenOptions::new().read(true))
+            .and_then(|file| file.take(META_BYTES as u64).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("cannot read the log's metadata", &path, error)),
-        };
+        }
         Meta::decode(&bytes).map(Some).map_err(|error| refuse(error, &path))
     }
 
@@ -205,7 +209,8 @@ impl Directory {
     /// Opens a segment's file.
     pub(crate) fn open_segment(&self, base: u64, write: bool) -> Result<File> {
         let path = self.segment_path(base);
-        OpenOptions::new().read(true).write(write).open(&path).map_err(|error| match error.kind() {
+        let opened = open_plain(&path, OpenOptions::new().read(true).write(write));
+        opened.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::corrupt("a segment's file is missing", &path, 0, None),
             _ => Error::io("cannot open a segment", &path, error),
         })

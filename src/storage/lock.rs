@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::Boot;
+use super::plain::open_plain;
 use crate::error::{Error, Result};
 use crate::format::name;
 
@@ -33,8 +34,8 @@ impl WriterLock {
         let path = directory.join(name::LOCK);
         let failed = |error| Error::io("cannot open the lock file", &path, error);
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = open_plain(&path, &mut options).map_err(failed)?;
         let mut text = String::new();
         // What an earlier holder wrote; not being able to read it is not a reason to fail.
         let _ = (&mut file).take(TEXT_BYTES as u64).read_to_string(&mut text);

@@ -3,6 +3,7 @@
 mod body;
 mod directory;
 mod lock;
+mod plain;
 mod prepare;
 mod system;
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use super::plain::open_plain;
 use super::{Body, Directory};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, Identity, PAGE, Session};
@@ -55,7 +56,7 @@ impl Directory {
     /// header, durably.
     pub(crate) fn open_spare(&self, number: u64, segment_bytes: u64) -> Option<Spare> {
         let path = self.spare_path(number);
-        let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
+        let file = open_plain(&path, OpenOptions::new().read(true).write(true)).ok()?;
         let fits = file.metadata().is_ok_and(|metadata| metadata.len() == HEADER_BYTES + segment_bytes);
         fits.then_some(Spare { file, path, zeroed: true })
     }
