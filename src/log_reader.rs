@@ -9,7 +9,7 @@ use crate::lsn::Lsn;
 use crate::primitive::Arc;
 use crate::record::PinnedRecord;
 use crate::snapshot::Snapshot;
-use crate::storage::Directory;
+use crate::storage::{Directory, SharedStorage, System};
 use crate::tail::Tail;
 
 /// Reads a log without its lock, in any process, while its writer goes on. It never blocks the writer, and
@@ -37,7 +37,20 @@ impl LogReader {
     /// [`NotFound`](crate::ErrorKind::NotFound) where there is no log; [`Corrupt`](crate::ErrorKind::Corrupt),
     /// [`Unsupported`](crate::ErrorKind::Unsupported), [`Io`](crate::ErrorKind::Io).
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
-        let directory = Arc::new(Directory::look(directory.as_ref())?);
+        Self::look(System::shared(), directory.as_ref())
+    }
+
+    /// Looks at a log on a simulated disk.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(feature = "testing")]
+    pub fn open_on(disk: &crate::sim::Disk, directory: impl AsRef<Path>) -> Result<Self> {
+        Self::look(std::sync::Arc::new(disk.clone()), directory.as_ref())
+    }
+
+    fn look(storage: SharedStorage, directory: &Path) -> Result<Self> {
+        let directory = Arc::new(Directory::look(storage, directory)?);
         let watch = Arc::new(Watch::new(Arc::clone(&directory))?);
         Ok(Self { directory, watch })
     }

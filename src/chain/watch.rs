@@ -9,7 +9,7 @@ use crate::format::verify::Verifiers;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::segment::scan::Published;
-use crate::storage::{Directory, Listing};
+use crate::storage::{Access, Directory, Listing};
 
 /// A log that somebody else may be writing.
 #[derive(Debug)]
@@ -72,8 +72,8 @@ impl Watch {
     /// the header tells.
     fn is_current(&self, segment: &Segment) -> bool {
         let Some(body) = segment.mapped_body() else { return true };
-        let header = self.directory.open_segment(segment.base(), false);
-        let header = header.and_then(|file| self.directory.read_header(&file, segment.identity()));
+        let header = self.directory.open_segment(segment.base(), Access::Read);
+        let header = header.and_then(|file| self.directory.read_header(&*file, segment.identity()));
         header.is_ok_and(|header| Verifiers::new(&header.identity, &header.sessions) == body.verifiers)
     }
 
@@ -118,8 +118,8 @@ fn known_complete(directory: &Directory, meta: &Meta) -> Result<u64> {
     for base in live(listing, meta).rev() {
         let number = base / meta.segment_bytes;
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
-        let Ok(file) = directory.open_segment(base, false) else { continue };
-        let header = directory.read_header(&file, &identity)?;
+        let Ok(file) = directory.open_segment(base, Access::Read) else { continue };
+        let header = directory.read_header(&*file, &identity)?;
         let trusted = header.tail_mark.filter(|mark| mark.durable || mark.boot == directory.boot().0);
         if let Some(end) = trusted.map(|mark| mark.end).max(header.durable_hint) {
             return Ok(end);

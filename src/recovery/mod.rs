@@ -22,7 +22,7 @@ use crate::options::Options;
 use crate::primitive::Arc;
 use crate::segment::Segment;
 use crate::segment::scan::Source;
-use crate::storage::{Directory, Listing, Spare, random_u64, unix_nanos};
+use crate::storage::{Access, Directory, Listing, SharedStorage, Spare};
 
 /// An opened log, ready to be put to work.
 #[derive(Debug)]
@@ -122,9 +122,9 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         number: last.number.wrapping_add(1),
         checksum: options.checksum,
         acks_durable: options.sync_policy.acknowledges_durable(),
-        nonce: random_u64(),
+        nonce: directory.storage().random(),
         boot: directory.boot().0,
-        opened_unix_ns: unix_nanos(),
+        opened_unix_ns: directory.storage().unix_nanos(),
     };
     let repaired = repair::repair(directory, suspects, &found, closed, &session, &mut next_spare)?;
     if directory.found_poisoned() {
@@ -202,8 +202,8 @@ fn create(
     }
     let mut log_id = [0; 16];
     let (low, high) = log_id.split_at_mut(8);
-    low.copy_from_slice(&random_u64().to_le_bytes());
-    high.copy_from_slice(&random_u64().to_le_bytes());
+    low.copy_from_slice(&directory.storage().random().to_le_bytes());
+    high.copy_from_slice(&directory.storage().random().to_le_bytes());
     let meta =
         Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0, generation: 0, proven: 0 };
     let session = Session {
@@ -211,9 +211,9 @@ fn create(
         number: 1,
         checksum: options.checksum,
         acks_durable: options.sync_policy.acknowledges_durable(),
-        nonce: random_u64(),
+        nonce: directory.storage().random(),
         boot: directory.boot().0,
-        opened_unix_ns: unix_nanos(),
+        opened_unix_ns: directory.storage().unix_nanos(),
     };
     let report = RecoveryReport {
         last_close: LastClose::Created,
@@ -246,9 +246,12 @@ fn create(
 fn first_segment_is_empty(directory: &Directory) -> Result<bool> {
     let path = directory.segment_path(0);
     let failed = |error| Error::io("cannot read a segment", &path, error);
-    let length = std::fs::metadata(&path).map_err(failed)?.len();
-    let data = length.saturating_sub(crate::limits::HEADER_BYTES);
-    Ok(window::Window::new(path.clone(), data).next_nonzero(0).map_err(failed)?.is_none())
+    let file = directory.storage().open(&path, Access::Read).map_err(failed)?;
+    let data = file.len().map_err(failed)?.saturating_sub(crate::limits::HEADER_BYTES);
+    Ok(window::Window::new(directory.storage(), path.clone(), data)
+        .next_nonzero(0)
+        .map_err(failed)?
+        .is_none())
 }
 
 fn missing(directory: &Directory, base: u64) -> Error {
@@ -274,9 +277,10 @@ fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Kn
         }
         let number = base / meta.segment_bytes;
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
-        let file = directory.open_segment(base, true)?;
-        let header = directory.read_header(&file, &identity)?;
-        let suspect = Suspect { path: directory.segment_path(base), header };
+        let file = directory.open_segment(base, Access::Write)?;
+        let header = directory.read_header(&*file, &identity)?;
+        let storage = SharedStorage::clone(directory.storage());
+        let suspect = Suspect { storage, path: directory.segment_path(base), header };
         let durable = suspect.header.tail_mark.filter(|mark| mark.durable);
         if durable.is_some_and(|mark| mark.end == suspect.end()) && !suspects.is_empty() {
             known.end = suspect.end();
@@ -335,7 +339,7 @@ fn sync_suspects(directory: &Directory, suspects: &[Suspect]) -> Result<u64> {
 fn is_last_word(directory: &Directory, newest: &Suspect, end: u64) -> Result<bool> {
     let offset = end - newest.base();
     let room = newest.header.identity.segment_bytes;
-    let mut window = window::Window::new(newest.path.clone(), room.min(offset + 8));
+    let mut window = window::Window::new(directory.storage(), newest.path.clone(), room.min(offset + 8));
     let word = if offset < room { Source::word(&mut window, offset) } else { Ok(0) };
     word.map(|word| word == 0).map_err(|error| survey::unreadable(directory, newest.base(), error))
 }

@@ -1,13 +1,16 @@
 //! The log's directory: every file operation of the crate.
 
+mod backend;
 mod body;
 mod directory;
 mod lock;
-mod plain;
 mod prepare;
 mod system;
 
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+pub(crate) use backend::Storage;
+pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
 pub(crate) use prepare::{Preparation, Spare, zero};
-pub(crate) use system::{Boot, random_u64, unix_nanos};
+pub(crate) use system::{Boot, System};

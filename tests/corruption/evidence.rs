@@ -94,7 +94,10 @@ fn decode(bytes: &[u8], states: &[&Vec<u8>], base: u64) -> Result<Head, u64> {
         // An entry is bound to nothing but its own bytes; the frames are bound to it.
         if crc64(&entry[..56]) != u64_at(&entry, 56) {
             torn = true;
-        } else if torn || openings.last().is_some_and(|(start, _)| u64_at(&entry, 0) < *start) {
+        } else if torn
+            || u64_at(&entry, 0) > base + SEGMENT
+            || openings.last().is_some_and(|(start, _)| u64_at(&entry, 0) < *start)
+        {
             return Err(0);
         } else {
             openings.push((u64_at(&entry, 0), entry));
