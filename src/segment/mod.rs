@@ -1,6 +1,8 @@
 //! One segment: its place in the log, its mapping, and the protocol inside it.
 
 pub(crate) mod claim;
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+pub(crate) mod probe;
 pub(crate) mod scan;
 
 use std::sync::OnceLock;
