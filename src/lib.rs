@@ -45,6 +45,7 @@ pub use crate::tail::Tail;
 /// A simulated disk, for tests of this crate and of what is built on it.
 #[cfg(all(feature = "testing", not(tidelog_loom)))]
 pub mod testing {
+    pub use crate::segment::probe::{Probe, Standing};
     pub use crate::sim::{Cut, Disk, Fault, Operation, Pick, Possibilities};
 }
 

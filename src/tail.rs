@@ -68,6 +68,14 @@ impl Source {
         Ok(now.filter(|now| !Arc::ptr_eq(now, segment)))
     }
 
+    /// How far the log was seen published.
+    fn published(&self) -> u64 {
+        match self {
+            Self::Own(chain) => chain.published().position(),
+            Self::Watched(watch) => watch.published().position(),
+        }
+    }
+
     /// Where the log ends for good; `None` while it may grow.
     fn final_end(&self) -> Option<u64> {
         match self {
@@ -155,8 +163,13 @@ impl Tail {
                 return Ok(None);
             };
             let base = segment.base();
+            // Before the frame is looked at, which may be published in between.
+            let published = self.source.published();
             match Mapped::new(segment)?.examine(self.position - base) {
-                Found::Unwritten | Found::Claimed { .. } => return Ok(None),
+                Found::Unwritten | Found::Claimed { .. } if self.position >= published => return Ok(None),
+                Found::Unwritten | Found::Claimed { .. } => {
+                    return Err(segment.corrupt(self.position, "a frame that was published is gone"));
+                }
                 Found::Padding { next } => self.position = base + next,
                 Found::End => self.position = segment.end(),
                 Found::Record(frame) => {

@@ -21,6 +21,7 @@ use crate::lsn::Lsn;
 use crate::options::Options;
 use crate::primitive::Arc;
 use crate::segment::Segment;
+use crate::segment::scan::Source;
 use crate::storage::{Access, Directory, Listing, SharedStorage, Spare};
 
 /// An opened log, ready to be put to work.
@@ -74,9 +75,11 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     // A durable mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
     // of the session table puts that in doubt.
     let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
-    let closed = marked >= newest
-        && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some_and(|mark| mark.durable))
-        && !torn_session;
+    let marked_last = suspects.last().filter(|last| last.header.tail_mark.is_some_and(|mark| mark.durable));
+    let closed = match marked_last {
+        Some(last) if marked >= newest && !torn_session => is_last_word(directory, last, marked)?,
+        _ => false,
+    };
     // What a closed log holds is durable; another sync would only write the pages that were populated ahead.
     let rewritten = if closed { 0 } else { sync_suspects(directory, &suspects)? };
     if !closed {
@@ -334,6 +337,16 @@ fn sync_suspects(directory: &Directory, suspects: &[Suspect]) -> Result<u64> {
         }
     }
     Ok(rewritten)
+}
+
+/// True when nothing stands where the mark of `close` says that the log ends. A frame there is of a later opening,
+/// which had taken the mark away: then the mark is an old one that came back, and says nothing.
+fn is_last_word(directory: &Directory, newest: &Suspect, end: u64) -> Result<bool> {
+    let offset = end - newest.base();
+    let room = newest.header.identity.segment_bytes;
+    let mut window = window::Window::new(directory.storage(), newest.path.clone(), room.min(offset + 8));
+    let word = if offset < room { Source::word(&mut window, offset) } else { Ok(0) };
+    word.map(|word| word == 0).map_err(|error| survey::unreadable(directory, newest.base(), error))
 }
 
 /// What interrupted operations left: nothing in force.

@@ -404,6 +404,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn unreadable(directory: &Directory, base: u64, error: io::Error) -> Error {
+pub(super) fn unreadable(directory: &Directory, base: u64, error: io::Error) -> Error {
     Error::io("cannot read a segment", &directory.segment_path(base), error)
 }

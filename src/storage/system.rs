@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
 
 use super::backend::{Access, File, SharedStorage, Storage, StorageFile};
 use crate::region::Region;
@@ -83,7 +85,13 @@ impl Storage for System {
         options.write(access != Access::Read);
         options.create(matches!(access, Access::Create | Access::Replace));
         options.truncate(access == Access::Replace);
-        Ok(Box::new(options.open(path)?))
+        // Under the name may stand anything: a pipe would be waited for without end. Means nothing for plain files.
+        options.custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default());
+        let file = options.open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a plain file"));
+        }
+        Ok(Box::new(file))
     }
 
     fn open_directory(&self, path: &Path) -> io::Result<File> {
