@@ -6,6 +6,7 @@
     reason = "the rule is for the library, which the model checker looks into"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, HashMap};
