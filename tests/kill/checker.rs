@@ -53,21 +53,32 @@ impl Victim {
         streams
     }
 
-    /// The key of a record that nobody acknowledged: it can only be a thread's next.
-    fn identify(&self, bytes: &[u8], streams: &HashMap<(u64, u64), Stream>) -> Option<Key> {
+    /// The key of the first record of `found`, which nobody acknowledged: it can only be a thread's next.
+    fn identify(&self, found: &[(u64, Vec<u8>)], streams: &HashMap<(u64, u64), Stream>) -> Option<Key> {
+        let (_, bytes) = found.first()?;
         if let Some(id) = bytes.first_chunk() {
             return Some(Key::of_id(u64::from_le_bytes(*id)));
         }
         let next =
             streams.iter().filter(|(_, stream)| stream.over.is_none_or(|last| last == stream.operation));
-        let mut keys = next.map(|((round, thread), stream)| Key {
+        let next = next.map(|((round, thread), stream)| Key {
             round: *round,
             thread: *thread,
             operation: stream.operation,
             index: stream.index,
         });
+        // A record of a few bytes may be several threads' next by its bytes; the whole of a batch is needed to tell.
+        let follows = |key: &Key| {
+            let rest = (key.index..Plan::of(*key).lengths.len() as u64).map(|index| Key { index, ..*key });
+            rest.zip(0..)
+                .all(|(key, place)| found.get(place).is_some_and(|(_, bytes)| *bytes == key.payload()))
+        };
         let acknowledged: HashSet<Key> = self.records.values().copied().collect();
-        keys.find(|key| !acknowledged.contains(key) && key.payload() == bytes)
+        let possible: Vec<Key> =
+            next.filter(|key| !acknowledged.contains(key) && key.payload() == *bytes).collect();
+        // Where no batch is whole, one that is not will be reported.
+        let whole = possible.iter().filter(|key| follows(key));
+        whole.max_by_key(|key| key.index).or(possible.first()).copied()
     }
 
     /// Checks every record that `found` gives. With `complete`, everything that was acknowledged must be there.
@@ -76,7 +87,7 @@ impl Victim {
         let mut streams = self.streams(start);
         let mut expected = self.records.range(start..).peekable();
         let mut unknown = Vec::new();
-        for (lsn, bytes) in found {
+        for (place, (lsn, bytes)) in found.iter().enumerate() {
             let known = expected.next_if(|(at, _)| *at <= lsn);
             let key = match known {
                 Some((at, key)) => {
@@ -84,7 +95,7 @@ impl Victim {
                     *key
                 }
                 None => {
-                    let key = self.identify(bytes, &streams);
+                    let key = self.identify(&found[place..], &streams);
                     let key = key.unwrap_or_else(|| panic!("nobody wrote {bytes:?} at LSN {lsn}"));
                     let stream = streams.get_mut(&(key.round, key.thread));
                     let stream = stream.unwrap_or_else(|| panic!("{key:?} appears at LSN {lsn} only now"));

@@ -9,7 +9,7 @@ use crate::support::{Random, role, seed};
 use crate::victim::{Death, Phase, Victim};
 
 /// Directories that are attacked at the same time.
-const AT_A_TIME: u64 = 2;
+const AT_A_TIME: u64 = 3;
 
 /// Figures of a run.
 #[derive(Debug, Default)]

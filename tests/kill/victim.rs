@@ -147,7 +147,7 @@ impl Victim {
             2 => ("@closing", 3_000),
             3 if self.retire => ("@retiring", 2_000),
             4 if life.parked > 0 => ("@parked", 10_000),
-            _ => ("@append", 40_000),
+            _ => ("@append", 25_000),
         };
         if let Err(error) = wait_for(&lines, &mut said, "@opening", PATIENCE) {
             panic!("no sign of life: {error}: {:?}", said.other_lines);
