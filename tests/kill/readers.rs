@@ -41,6 +41,15 @@ fn follow(reader: &LogReader, mut tail: Tail, done: &AtomicBool) -> (Found, u64)
     }
 }
 
+/// Ends the followers, also when a test fails.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Everything that a tail gives is right and in order, whoever is killed meanwhile; and it gives everything that
 /// was acknowledged.
 #[test]
@@ -62,6 +71,7 @@ fn readers_follow_writers_that_are_killed() {
                 let done = &done;
                 scope.spawn(move || follow(&reader, tail, done))
             });
+            let ending = Ending(&done);
             for _ in 0..6 {
                 victim.kill_a_writer(&mut random);
                 kills += 1;
@@ -76,7 +86,7 @@ fn readers_follow_writers_that_are_killed() {
             }
             // What the last one left becomes readable to the end by recovery.
             victim.options(&mut random).open(victim.path()).unwrap().close().unwrap();
-            done.store(true, Ordering::Release);
+            drop(ending);
             followers.map(|follower| follower.join().unwrap())
         });
         for (found, snapshots) in all {
