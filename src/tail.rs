@@ -61,9 +61,16 @@ impl Source {
     }
 
     /// The segment with its header read again, if it has changed since.
-    fn renewed(&self, segment: &Arc<Segment>) -> Result<Option<Arc<Segment>>> {
+    ///
+    /// # Errors
+    /// `Retired` where the segment is gone: its header, which would tell, cannot be read again.
+    fn renewed(&self, segment: &Arc<Segment>, position: u64) -> Result<Option<Arc<Segment>>> {
         let Self::Watched(watch) = self else { return Ok(None) };
         watch.refresh()?;
+        let start = watch.catalog.start();
+        if position < start {
+            return Err(Error::retired(Lsn::new(position), Lsn::new(start)));
+        }
         let now = watch.catalog.find(segment.number());
         Ok(now.filter(|now| !Arc::ptr_eq(now, segment)))
     }
@@ -177,7 +184,7 @@ impl Tail {
                     self.position = base + frame.next();
                     return Ok(Some((lsn, frame)));
                 }
-                Found::Bad(damage) => match self.source.renewed(segment)? {
+                Found::Bad(damage) => match self.source.renewed(segment, self.position)? {
                     Some(renewed) => self.segment = Some(renewed),
                     None => return Err(segment.corrupt(self.position, damage.describe())),
                 },
