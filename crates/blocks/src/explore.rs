@@ -65,7 +65,12 @@ pub fn epochs(recording: &Recording) -> Vec<Epoch> {
     let mut writes: Vec<(u64, Arc<[u8]>)> = Vec::new();
     for (at, event) in recording.events.iter().chain([&Event::Flush]).enumerate() {
         match event {
-            Event::Write { offset, data } => writes.push((*offset, Arc::clone(data))),
+            Event::Write { offset, data } => {
+                // A long write to the log is several: none of its blocks waits for another.
+                let apart = recording.tearable_at(at).is_some_and(|tearable| tearable.allows(*offset, data.len() as u64));
+                let size = if apart { BLOCK } else { data.len().max(1) };
+                writes.extend((*offset..).step_by(size).zip(data.chunks(size).map(Arc::from)));
+            }
             Event::Mark(mark) => claims.take(*mark),
             Event::Flush => {
                 let writes = std::mem::take(&mut writes);

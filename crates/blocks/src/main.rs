@@ -102,8 +102,8 @@ fn parse(arguments: &[String]) -> Outcome<Task> {
             let thorough = |fs| if fs == Fs::Ext4 { 100_000 } else { 20_000 };
             let states_of = |fs| states.unwrap_or(if long { thorough(fs) } else { quick(fs) });
             let states: Vec<(Fs, u64)> = file_systems.into_iter().map(|fs| (fs, states_of(fs))).collect();
-            let (randoms, rounds) = if long { (16, 10) } else { (3, 1) };
-            Ok(Task::Crash(Effort { seed, states, randoms, rounds }))
+            let (randoms, states_per_round) = if long { (16, 20_000) } else { (3, 3_000) };
+            Ok(Task::Crash(Effort { seed, states, randoms, states_per_round }))
         }
         "errors" => Ok(Task::Errors { file_systems, seed }),
         _ => Err(USAGE.to_owned()),

@@ -172,7 +172,12 @@ fn tell_whether_it_sticks(log: &Log) -> Outcome<()> {
 fn append_all(log: &Log, plan: &Plan, thread: u16, marker: &Marker) -> Outcome<()> {
     let mut random = Random(plan.seed ^ (u64::from(thread) << 32) ^ (u64::from(plan.run) << 48));
     let mut marked = 0;
-    for unit in 0..plan.units {
+    let enough = |unit: u32| {
+        // The one that retires goes on until a retired file is in use again.
+        let waits = plan.retire && thread == 0 && log.stats().segments_recycled == 0;
+        unit >= plan.units && !(waits && unit < plan.units + 1_000)
+    };
+    for unit in (0..).take_while(|unit| !enough(*unit)) {
         let count = if random.one_in(5) { 2 + random.below(3) as u16 } else { 1 };
         let ids: Vec<Id> = (0..count)
             .map(|index| {
@@ -196,7 +201,7 @@ fn append_all(log: &Log, plan: &Plan, thread: u16, marker: &Marker) -> Outcome<(
         let mut durable = log.watermarks().durable.get();
         if plan.acks_durable() {
             durable = durable.max(lsns.last().map_or(0, |lsn| lsn.get() + 1));
-        } else if thread == 0 && unit % 12 == 11 {
+        } else if thread == 0 && unit % 16 == 15 {
             match log.sync() {
                 Ok(()) => {}
                 Err(error) if plan.failing => return tell(&format!("failed {:?} {error}", error.kind())),
