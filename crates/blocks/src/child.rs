@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub struct Known {
 pub enum Told {
     Unopened(String),
     Found(u64, Id),
-    Opened { start: u64, end: u64, how: String, torn: bool, rewritten: u64 },
+    Opened { start: u64, end: u64, how: String, rewritten: u64 },
     Appended(Vec<(u64, Id)>),
     Durable(u64),
     Checkpoint,
@@ -53,8 +53,7 @@ fn parse(line: &str) -> Option<Told> {
             start: number(0)?,
             end: number(1)?,
             how: (*words.get(2)?).to_owned(),
-            torn: number(3)? == 1,
-            rewritten: number(4)?,
+            rewritten: number(3)?,
         },
         "appended" => {
             let pair = |pair: &[&str]| Some((pair.first()?.parse().ok()?, pair.get(1)?.parse().ok()?));
@@ -69,6 +68,16 @@ fn parse(line: &str) -> Option<Told> {
         "unclosed" => Told::Unclosed(rest.to_owned()),
         _ => return None,
     })
+}
+
+/// What an opening found.
+#[derive(Debug)]
+pub struct Opened {
+    pub found: Vec<(u64, Id)>,
+    pub start: u64,
+    pub end: u64,
+    pub how: String,
+    pub rewritten: u64,
 }
 
 /// A writer at work. It is killed when this is dropped.
@@ -120,6 +129,22 @@ impl Child {
         }
     }
 
+    /// Waits until it has opened its log; the inner error is the one that opening gave.
+    pub fn opened(&self) -> Outcome<Result<Opened, String>> {
+        let mut found = Vec::new();
+        loop {
+            match self.next()? {
+                Some((_, Told::Found(lsn, id))) => found.push((lsn, id)),
+                Some((_, Told::Opened { start, end, how, rewritten })) => {
+                    return Ok(Ok(Opened { found, start, end, how, rewritten }));
+                }
+                Some((_, Told::Unopened(error))) => return Ok(Err(error)),
+                Some((_, other)) => return Err(format!("instead of opening: {other:?}")),
+                None => return Err("the writer ended instead of opening".to_owned()),
+            }
+        }
+    }
+
     /// Lets it go on.
     pub fn go_on(&mut self) -> Outcome<()> {
         let stdin = self.process.stdin.as_mut().ok_or("no stdin")?;
@@ -133,10 +158,16 @@ impl Child {
 
     /// Waits for its end, which must be one in order.
     pub fn finish(&mut self) -> Outcome<()> {
+        let status = self.end()?;
+        if status.success() { Ok(()) } else { Err(format!("the writer ended with {status}")) }
+    }
+
+    /// Waits for its end.
+    pub fn end(&mut self) -> Outcome<ExitStatus> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             if let Some(status) = self.process.try_wait().context("wait")? {
-                return if status.success() { Ok(()) } else { Err(format!("the writer ended with {status}")) };
+                return Ok(status);
             }
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -61,6 +61,11 @@ impl Image {
         }
     }
 
+    /// Where a block with these contents lies.
+    pub fn find(&self, contents: &[u8]) -> Option<u64> {
+        self.blocks.iter().find(|(_, block)| block[..] == *contents).map(|(index, _)| index * BLOCK as u64)
+    }
+
     /// Makes `file`, of `len` bytes, hold this and nothing else.
     pub fn store(&self, file: &File, len: u64) -> io::Result<()> {
         let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;

@@ -15,6 +15,7 @@ mod check;
 mod child;
 mod crash;
 mod disk;
+mod errors;
 mod explore;
 mod fs;
 mod image;
@@ -139,7 +140,7 @@ fn work(arguments: &[String], supervisor: u32) -> Outcome<bool> {
     let boot = BootId::take_over(&scratch)?;
     match task {
         Task::Crash(effort) => crash::crash(&effort, &scratch, &boot),
-        Task::Errors { file_systems, seed } => Err(format!("{file_systems:?} {seed}")),
+        Task::Errors { file_systems, seed } => errors::errors(&file_systems, seed, &scratch, &boot),
         Task::Replay(folder) => {
             boot.set(crash::BOOT_OF_STATES)?;
             replay::replay(Path::new(&folder), &scratch).map(|()| true)

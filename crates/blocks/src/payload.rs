@@ -53,11 +53,6 @@ impl Id {
         };
         (id.len as usize == payload.len() && id.payload() == payload).then_some(id)
     }
-
-    /// True for the records of one unit.
-    pub fn same_unit(self, other: Self) -> bool {
-        (self.run, self.thread, self.unit) == (other.run, other.thread, other.unit)
-    }
 }
 
 impl fmt::Display for Id {

@@ -146,10 +146,6 @@ impl Mounted {
         Ok(Self { point: point.to_owned(), there: true })
     }
 
-    pub fn point(&self) -> &Path {
-        &self.point
-    }
-
     /// Unmounts, and tells whether that worked.
     pub fn unmount(mut self) -> Outcome<()> {
         let unmounted = umount2(&self.point, MntFlags::empty()).context("cannot unmount");

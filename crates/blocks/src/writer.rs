@@ -112,9 +112,8 @@ pub fn main(arguments: &[String]) -> Outcome<()> {
         let id = Id::of(record.payload()).ok_or_else(|| format!("LSN {} was never appended", record.lsn()))?;
         tell(&format!("found {} {id}", record.lsn()))?;
     }
-    let torn = u8::from(report.torn_tail.is_some());
     tell(&format!(
-        "opened {} {} {:?} {torn} {}",
+        "opened {} {} {:?} {}",
         report.start, report.end, report.last_close, report.segments_rewritten
     ))?;
     wait_for_parent()?;
