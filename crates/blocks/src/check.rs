@@ -32,7 +32,9 @@ impl Claims {
 
     /// True when whatever satisfies these satisfies `other`.
     pub fn imply(&self, other: &Self) -> bool {
-        self.durable >= other.durable && self.start_min >= other.start_min && self.start_max <= other.start_max
+        self.durable >= other.durable
+            && self.start_min >= other.start_min
+            && self.start_max <= other.start_max
     }
 }
 
@@ -40,14 +42,19 @@ impl Claims {
 /// durable.
 pub fn judge(found: &[(u64, Id)], start: u64, truth: &Truth, claims: &Claims) -> Outcome<()> {
     if start < claims.start_min || start > claims.start_max {
-        return Err(format!("the log begins at LSN {start}; it may from {} to {}", claims.start_min, claims.start_max));
+        return Err(format!(
+            "the log begins at LSN {start}; it may from {} to {}",
+            claims.start_min, claims.start_max
+        ));
     }
     let mut appended = truth.range(start..);
     for (lsn, id) in found {
         match appended.next() {
             Some((at, Known { id: known, .. })) if at == lsn && known == id => {}
             Some((at, Known { id: known, .. })) => {
-                return Err(format!("found record {id} at LSN {lsn}; what was appended next is {known} at LSN {at}"));
+                return Err(format!(
+                    "found record {id} at LSN {lsn}; what was appended next is {known} at LSN {at}"
+                ));
             }
             None => return Err(format!("found record {id} at LSN {lsn}, which was never appended")),
         }
@@ -130,7 +137,8 @@ pub fn recover_and_judge(
     if watermarks.durable < report.end {
         return Err(format!("what recovery kept is not durable: {watermarks:?}"));
     }
-    let id = Id { run: u16::MAX, thread: 0, unit: 0, index: 0, count: 1, len: 100 + random.below(9_000) as u32 };
+    let id =
+        Id { run: u16::MAX, thread: 0, unit: 0, index: 0, count: 1, len: 100 + random.below(9_000) as u32 };
     let lsn = log.append(&id.payload()).context("appending")?;
     found.push((lsn.get(), id));
     log.close().context("closing")?;
@@ -162,7 +170,8 @@ mod tests {
         let claims = Claims { durable: 41, start_min: 0, start_max: 0 };
         assert!(judge(&all, 0, &truth, &claims).is_ok());
         assert!(judge(&all[..3], 0, &truth, &claims).is_ok());
-        let wrong = |found: &[(u64, Id)], start, claims: &Claims| judge(found, start, &truth, claims).unwrap_err();
+        let wrong =
+            |found: &[(u64, Id)], start, claims: &Claims| judge(found, start, &truth, claims).unwrap_err();
         assert!(wrong(&all[..1], 0, &claims).contains("lost"));
         assert!(wrong(&all[..2], 0, &claims).contains("whole"));
         assert!(wrong(&[all[0], all[3]], 0, &claims).contains("appended next"));

@@ -31,6 +31,7 @@ pub struct Known {
 pub enum Told {
     Unopened(String),
     Found(u64, Id),
+    Listed,
     Opened { start: u64, end: u64, how: String, rewritten: u64 },
     Appended(Vec<(u64, Id)>),
     Durable(u64),
@@ -48,6 +49,7 @@ fn parse(line: &str) -> Option<Told> {
     let number = |index: usize| words.get(index)?.parse::<u64>().ok();
     Some(match verb {
         "unopened" => Told::Unopened(rest.to_owned()),
+        "listed" => Told::Listed,
         "found" => Told::Found(number(0)?, words.get(1)?.parse().ok()?),
         "opened" => Told::Opened {
             start: number(0)?,
@@ -76,8 +78,11 @@ pub struct Opened {
     pub found: Vec<(u64, Id)>,
     pub start: u64,
     pub end: u64,
+    /// How the writer before had left the log.
     pub how: String,
     pub rewritten: u64,
+    /// All that it found was read; else the writer died of reading.
+    pub whole: bool,
 }
 
 /// A writer at work. It is killed when this is dropped.
@@ -88,7 +93,13 @@ pub struct Child {
 }
 
 impl Child {
-    pub fn start(disk: &Arc<Disk>, directory: &Path, device: &Path, marks: u64, plan: &Plan) -> Outcome<Self> {
+    pub fn start(
+        disk: &Arc<Disk>,
+        directory: &Path,
+        device: &Path,
+        marks: u64,
+        plan: &Plan,
+    ) -> Outcome<Self> {
         let program = std::env::current_exe().context("own program")?;
         let mut process = Command::new(program)
             .arg("writer")
@@ -131,16 +142,23 @@ impl Child {
 
     /// Waits until it has opened its log; the inner error is the one that opening gave.
     pub fn opened(&self) -> Outcome<Result<Opened, String>> {
-        let mut found = Vec::new();
+        let mut opened = match self.next()? {
+            Some((_, Told::Opened { start, end, how, rewritten })) => {
+                Opened { found: Vec::new(), start, end, how, rewritten, whole: false }
+            }
+            Some((_, Told::Unopened(error))) => return Ok(Err(error)),
+            Some((_, other)) => return Err(format!("instead of opening: {other:?}")),
+            None => return Err("the writer ended instead of opening".to_owned()),
+        };
         loop {
             match self.next()? {
-                Some((_, Told::Found(lsn, id))) => found.push((lsn, id)),
-                Some((_, Told::Opened { start, end, how, rewritten })) => {
-                    return Ok(Ok(Opened { found, start, end, how, rewritten }));
-                }
-                Some((_, Told::Unopened(error))) => return Ok(Err(error)),
-                Some((_, other)) => return Err(format!("instead of opening: {other:?}")),
-                None => return Err("the writer ended instead of opening".to_owned()),
+                Some((_, Told::Found(lsn, id))) => opened.found.push((lsn, id)),
+                Some((_, Told::Listed)) => opened.whole = true,
+                Some((_, other)) => return Err(format!("instead of listing: {other:?}")),
+                None => return Ok(Ok(opened)),
+            }
+            if opened.whole {
+                return Ok(Ok(opened));
             }
         }
     }

@@ -108,8 +108,7 @@ fn one_round(
         tally: Mutex::new(Tally::default()),
     };
     // Mounting is mostly waiting.
-    let benches: Vec<Bench> =
-        (0..4).map(|number| Bench::new(fs, scratch, number)).collect::<Outcome<_>>()?;
+    let benches: Vec<Bench> = (0..4).map(|number| Bench::new(fs, scratch, number)).collect::<Outcome<_>>()?;
     let ends: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             benches.iter().map(|bench| scope.spawn(|| exploration.work(bench, &keep()))).collect();
@@ -136,7 +135,12 @@ fn plan(run: u16, policy: &'static str, crc64: bool, threads: u16, units: u32, s
 }
 
 /// Two logs, each with what a log goes through; and each again from a crash image of the first time.
-fn make_recordings(fs: Fs, seed: u64, scratch: &Scratch, boot: &BootId) -> Outcome<Vec<(Recording, Vec<Epoch>)>> {
+fn make_recordings(
+    fs: Fs,
+    seed: u64,
+    scratch: &Scratch,
+    boot: &BootId,
+) -> Outcome<Vec<(Recording, Vec<Epoch>)>> {
     let full = |plan: Plan| Plan { retire: true, ..plan };
     let eager = |plan: Plan| Plan { eager: true, ..plan };
     let first: [(&str, Vec<(Plan, End)>); 2] = [
@@ -189,7 +193,7 @@ fn make_recordings(fs: Fs, seed: u64, scratch: &Scratch, boot: &BootId) -> Outco
 
 /// A torn crash state from the later half of a recording.
 fn crash_image(recording: &Recording, epochs: &[Epoch], seed: u64) -> Origin {
-    let mut random = Random(seed ^ 0x6167_6169_6e);
+    let mut random = Random(seed ^ 0x6167_6169);
     let half = epochs.len() as u64 / 2;
     let epoch = &epochs[(half + random.below(half)) as usize];
     let image = epoch.image(Pick::Torn(random.next()), recording);

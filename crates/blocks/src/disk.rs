@@ -57,8 +57,8 @@ pub struct Faults {
     pub flushes: Fault,
     /// A FLUSH that fails takes with it what was written since the last one: the disk's cache is lost.
     pub flush_loses_cache: bool,
-    /// Reads that touch these fail.
-    pub reads_within: Vec<Range<u64>>,
+    /// Reads that touch these bytes fail.
+    pub reads_within: Option<Range<u64>>,
     pub writes_seen: u64,
     pub flushes_seen: u64,
     /// How many calls failed.
@@ -133,7 +133,7 @@ impl State {
     }
 
     fn read(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Errno> {
-        if touches(&self.faults.reads_within, offset, len as u64) {
+        if touches(self.faults.reads_within.as_slice(), offset, len as u64) {
             self.faults.hits += 1;
             return Err(Errno::EIO);
         }
@@ -339,16 +339,7 @@ impl Filesystem for Server {
         reply.ok();
     }
 
-    fn fallocate(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        _: u64,
-        _: u64,
-        _: i32,
-        reply: ReplyEmpty,
-    ) {
+    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
         // No discards: zeros are written.
         reply.error(Errno::EOPNOTSUPP);
     }

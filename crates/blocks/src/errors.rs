@@ -2,6 +2,8 @@
 //! nobody looks.
 
 use std::fs::File;
+use std::ops::Range;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,13 +14,16 @@ use crate::child::{Child, Known, Opened, Told, Truth, learn};
 use crate::crash::BOOT_OF_STATES;
 use crate::disk::{Fault, Faults};
 use crate::explore::Bench;
-use crate::fs::Fs;
+use crate::fs::{Fs, extents};
 use crate::image::{BLOCK, Image};
 use crate::record::{Stack, fresh};
 use crate::system::{BootId, Context, Outcome, Scratch};
 use crate::writer::Plan;
 
 const BOOT: u32 = 1;
+
+/// Why a log that opened could not be read.
+const MAPPED: &str = "a block of mapped memory cannot be read";
 
 /// What was seen on one file system.
 #[derive(Debug, Default)]
@@ -132,7 +137,8 @@ impl<'a> Lab<'a> {
 
     /// The Nth write and the Nth FLUSH, for every N, once and for ever.
     fn syncs(&mut self) -> Outcome<()> {
-        let none = Case { name: String::new(), faults: Faults::default(), still_failing: false, remount: true };
+        let none =
+            Case { name: String::new(), faults: Faults::default(), still_failing: false, remount: true };
         let counted = self.sync_case(&none)?;
         let mut cases = Vec::new();
         for (writes, count) in [(true, counted.writes_seen), (false, counted.flushes_seen)] {
@@ -144,8 +150,9 @@ impl<'a> Lab<'a> {
                     let faults = if writes {
                         Faults { writes: fault, ..Faults::default() }
                     } else {
-                        // The disk's cache goes with it every other time.
-                        Faults { flushes: fault, flush_loses_cache: nth % 2 == 0, ..Faults::default() }
+                        // Every other time the disk's cache goes with it. Not where the next FLUSH succeeds again:
+                        // that disk would tell others that their writes are safe which it has lost.
+                        Faults { flushes: fault, flush_loses_cache: !once && nth % 2 == 0, ..Faults::default() }
                     };
                     let name = format!("{what} {nth} fails {when}");
                     let loses = faults.flush_loses_cache;
@@ -176,6 +183,46 @@ impl<'a> Lab<'a> {
         let seen = stack.disk.faults();
         run.truth.extend(self.truth.iter().map(|(lsn, known)| (*lsn, *known)));
         run.durable = run.durable.max(self.truth.last_key_value().map_or(0, |(lsn, _)| lsn + 1));
+        if run.died {
+            // A file system that shut itself down takes no more stores through mappings.
+            self.expect_bus_error(&mut child)?;
+        } else {
+            self.check_poison(&mut child, &run)?;
+        }
+        if !case.still_failing {
+            stack.disk.heal();
+        }
+        let mut refused = if case.remount && remount(&mut stack).is_err() {
+            Some("Io the file system cannot be mounted".to_owned())
+        } else {
+            self.reopen(&stack, &mut run)?.err()
+        };
+        if let Some(refused) = refused.take() {
+            self.tally.refused += 1;
+            if !(refused.starts_with("Io") || refused.starts_with("Poisoned")) {
+                return Err(format!("opening again was refused by {refused}"));
+            }
+            // With a disk that works, and nothing in the page cache, it must open.
+            stack.disk.heal();
+            remount(&mut stack)?;
+            if let Err(refused) = self.reopen(&stack, &mut run)? {
+                return Err(format!("opening on a disk that works again: {refused}"));
+            }
+        }
+        Ok(seen)
+    }
+
+    fn expect_bus_error(&mut self, child: &mut Child) -> Outcome<()> {
+        let status = child.end()?;
+        self.tally.aborts += 1;
+        match status.signal() {
+            Some(nix::libc::SIGBUS) => Ok(()),
+            _ => Err(format!("the writer ended with {status}")),
+        }
+    }
+
+    /// After a failed sync every waiter has the error, and nothing goes on. Closes the log.
+    fn check_poison(&mut self, child: &mut Child, run: &Run) -> Outcome<()> {
         child.go_on()?;
         let closing = match child.next()? {
             Some((_, Told::Closed { .. })) => None,
@@ -196,25 +243,7 @@ impl<'a> Lab<'a> {
         } else if let Some(failure) = run.failures.iter().find(|failure| !failure.starts_with("Io")) {
             return Err(format!("an append failed by {failure}"));
         }
-        if !case.still_failing {
-            stack.disk.heal();
-        }
-        if case.remount {
-            remount(&mut stack)?;
-        }
-        if let Err(refused) = self.reopen(&stack, &mut run)? {
-            self.tally.refused += 1;
-            if !(refused.starts_with("Io") || refused.starts_with("Poisoned")) {
-                return Err(format!("opening again was refused by {refused}"));
-            }
-            // With a disk that works, and nothing in the page cache, it must open.
-            stack.disk.heal();
-            remount(&mut stack)?;
-            if let Err(refused) = self.reopen(&stack, &mut run)? {
-                return Err(format!("opening on a disk that works again: {refused}"));
-            }
-        }
-        Ok(seen)
+        Ok(())
     }
 
     /// Opens the log, judges what it finds, and cuts the power at the moment in which opening returned.
@@ -227,6 +256,10 @@ impl<'a> Lab<'a> {
                 return Ok(Err(refused));
             }
         };
+        if !opened.whole {
+            self.expect_bus_error(&mut child)?;
+            return Ok(Err(MAPPED.to_owned()));
+        }
         let durable = stack.disk.durable_image();
         self.tally.rewritten += u64::from(opened.rewritten > 0);
         self.judge_opened(&opened, &durable, run)?;
@@ -280,7 +313,8 @@ impl<'a> Lab<'a> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let contents = std::fs::read(entry.path()).context(&name)?;
             for (index, page) in contents.chunks_exact(BLOCK).enumerate() {
-                let worth = name.ends_with(".seg") && (index < 4 || index % 5 == 0) || name == "log.meta" && index == 0;
+                let worth = name.ends_with(".seg") && (index < 4 || index % 5 == 0)
+                    || name == "log.meta" && index == 0;
                 if let (true, Some(at)) = (worth, self.killed.find(page)) {
                     blocks.push((format!("{name} page {index} cannot be read"), at));
                 }
@@ -303,7 +337,7 @@ impl<'a> Lab<'a> {
 
     fn read_case(&mut self, at: u64) -> Outcome<()> {
         let stack = self.stack(&self.killed)?;
-        stack.disk.inject(Faults { reads_within: vec![at..at + BLOCK as u64], ..Faults::default() });
+        stack.disk.inject(Faults { reads_within: Some(at..at + BLOCK as u64), ..Faults::default() });
         let mut run = Run { truth: self.truth.clone(), ..Run::default() };
         run.durable = self.truth.last_key_value().map_or(0, |(lsn, _)| lsn + 1);
         let refused = self.reopen(&stack, &mut run)?;
@@ -312,6 +346,9 @@ impl<'a> Lab<'a> {
         }
         match refused {
             Err(error) if error.starts_with("Io") => self.tally.refused += 1,
+            // Opening had no need to read a segment that is marked durable; who reads it then does so through a
+            // mapping.
+            Err(error) if error == MAPPED => {}
             other => return Err(format!("opening: {other:?}")),
         }
         match self.reopen(&stack, &mut run)? {
@@ -320,8 +357,8 @@ impl<'a> Lab<'a> {
         }
     }
 
-    /// A closed log is not read at open. A reader that then meets the block in mapped memory is ended by a signal
-    /// (or told by an error), and never given other bytes.
+    /// A closed log is not read at open. A reader that then meets the block in mapped memory is ended by a signal,
+    /// and never given other bytes.
     fn mapped_read(&mut self) -> Outcome<()> {
         let stack = self.stack(&self.closed)?;
         let first = stack.directory().join("00000000000000000000.seg");
@@ -329,41 +366,43 @@ impl<'a> Lab<'a> {
         drop(stack);
         let at = self.closed.find(&contents[2 * BLOCK..3 * BLOCK]).ok_or("the block was not found")?;
         let stack = self.stack(&self.closed)?;
-        stack.disk.inject(Faults { reads_within: vec![at..at + BLOCK as u64], ..Faults::default() });
+        stack.disk.inject(Faults { reads_within: Some(at..at + BLOCK as u64), ..Faults::default() });
         let mut child = stack.writer(&plan(9, "grouped", 1, 0, self.seed))?;
-        while let Some((_, told)) = child.next()? {
-            match told {
-                Told::Found(lsn, id) if self.truth.get(&lsn).is_some_and(|known| known.id == id) => {}
-                other => return Err(format!("told {other:?}")),
-            }
+        let opened = child.opened()??;
+        if opened.whole {
+            return Err("the block was read".to_owned());
         }
-        let status = child.end()?;
-        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-        self.tally.aborts += u64::from(signal == Some(nix::libc::SIGBUS));
-        if status.success() { Err("the block was read".to_owned()) } else { Ok(()) }
+        let appended = self.truth.iter().map(|(lsn, known)| (*lsn, known.id));
+        if !opened.found.iter().copied().eq(appended.take(opened.found.len())) {
+            return Err("the reader was given something else than was appended".to_owned());
+        }
+        self.expect_bus_error(&mut child)
     }
 
     // ---- Write-back
 
     /// The kernel's own write-back fails, nobody sees it, and the writer is killed.
     fn background(&mut self) -> Outcome<()> {
-        for (number, faulty) in [true, true, false].into_iter().enumerate() {
-            let outcome = self.background_case(faulty, number as u64);
-            self.tally.background_faults += u64::from(faulty);
-            self.note(&format!("write-back that fails: {faulty}"), outcome);
+        for (number, failing) in
+            [Failing::Data, Failing::Data, Failing::All, Failing::Nothing].into_iter().enumerate()
+        {
+            let outcome = self.background_case(failing, number as u64);
+            self.tally.background_faults += u64::from(failing != Failing::Nothing);
+            self.note(&format!("write-back, failing: {failing:?}"), outcome);
         }
         Ok(())
     }
 
-    fn background_case(&mut self, faulty: bool, number: u64) -> Outcome<()> {
-        let stack = self.stack(&self.closed)?;
+    fn background_case(&mut self, failing: Failing, number: u64) -> Outcome<()> {
+        let mut stack = self.stack(&self.closed)?;
         let mut child = stack.writer(&plan(2, "none", 1, 12, self.seed + number))?;
         child.opened()??;
         // No sync under `None` with so few units: the records are in the page cache alone.
         child.go_on()?;
         let mut run = Run::watch(&child)?;
-        if faulty {
-            stack.disk.inject(Faults { writes: Fault::From(1), ..Faults::default() });
+        if failing != Failing::Nothing {
+            let within = if failing == Failing::Data { data_blocks(&stack)? } else { Vec::new() };
+            stack.disk.inject(Faults { writes: Fault::From(1), writes_within: within, ..Faults::default() });
             write_back(&segments(&stack)?)?;
             let began = Instant::now();
             while stack.disk.faults().hits == 0 {
@@ -378,15 +417,46 @@ impl<'a> Lab<'a> {
         child.kill()?;
         stack.disk.heal();
         run.truth.extend(self.truth.iter().map(|(lsn, known)| (*lsn, *known)));
+        let acknowledged = self.truth.last_key_value().map_or(0, |(lsn, _)| lsn + 1);
         // The process died, the machine did not: all that was published is there.
         run.durable = run.truth.last_key_value().map_or(0, |(lsn, _)| lsn + 1);
         let before = self.tally.rewritten;
         match self.reopen(&stack, &mut run)? {
-            Ok(()) if faulty && self.tally.rewritten == before => Err("nothing was written again".to_owned()),
+            Ok(()) if failing == Failing::Data && self.tally.rewritten == before => {
+                Err("nothing was written again".to_owned())
+            }
             Ok(()) => Ok(()),
+            // A file system that failed itself lets nobody repair anything. What was durable survives that.
+            Err(error) if error.starts_with("Io") && (failing == Failing::All || self.fs == Fs::Btrfs) => {
+                self.tally.refused += 1;
+                run.durable = acknowledged;
+                remount(&mut stack)?;
+                self.reopen(&stack, &mut run)?.map_err(|error| format!("opening, mounted anew: {error}"))
+            }
             Err(error) => Err(format!("opening: {error}")),
         }
     }
+}
+
+/// Which writes fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failing {
+    Nothing,
+    /// Those of the log's blocks, where it can be told which these will be.
+    Data,
+    All,
+}
+
+/// Where the segments lie; nowhere in particular on a file system that writes elsewhere each time.
+fn data_blocks(stack: &Stack) -> Outcome<Vec<Range<u64>>> {
+    let mut ranges = Vec::new();
+    if stack.fs != Fs::Btrfs {
+        for path in segments(stack)? {
+            let extents = extents(&path)?.into_iter();
+            ranges.extend(extents.map(|(first, count)| first * BLOCK as u64..(first + count) * BLOCK as u64));
+        }
+    }
+    Ok(ranges)
 }
 
 /// What a writer told while the disk failed.
@@ -396,6 +466,8 @@ struct Run {
     durable: u64,
     failures: Vec<String>,
     sticks: Vec<String>,
+    /// The writer ended before it was done.
+    died: bool,
 }
 
 impl Run {
@@ -413,6 +485,7 @@ impl Run {
                 Some((_, Told::Failed(error))) => run.failures.push(error),
                 Some((_, Told::Sticks(kinds))) => run.sticks = kinds,
                 Some((_, Told::Done)) => return Ok(run),
+                None => return Ok(Self { died: true, ..run }),
                 other => return Err(format!("while appending: {other:?}")),
             }
         }
@@ -434,7 +507,10 @@ fn remount(stack: &mut Stack) -> Outcome<()> {
 
 fn segments(stack: &Stack) -> Outcome<Vec<PathBuf>> {
     let entries = std::fs::read_dir(stack.directory()).context("log")?.flatten();
-    Ok(entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "seg")).collect())
+    Ok(entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        .collect())
 }
 
 /// Begins to write dirty pages back, and waits for nothing.

@@ -13,7 +13,7 @@ use crate::disk::Event;
 use crate::fs::{Fs, Tearable};
 use crate::image::{BLOCK, Image};
 use crate::record::Recording;
-use crate::system::{lock, Context, Loop, Outcome, Random, Scratch, create_sparse};
+use crate::system::{Context, Loop, Outcome, Random, Scratch, create_sparse, lock};
 
 /// What is torn is torn at these.
 const SECTOR: usize = 512;
@@ -67,7 +67,9 @@ pub fn epochs(recording: &Recording) -> Vec<Epoch> {
         match event {
             Event::Write { offset, data } => {
                 // A long write to the log is several: none of its blocks waits for another.
-                let apart = recording.tearable_at(at).is_some_and(|tearable| tearable.allows(*offset, data.len() as u64));
+                let apart = recording
+                    .tearable_at(at)
+                    .is_some_and(|tearable| tearable.allows(*offset, data.len() as u64));
                 let size = if apart { BLOCK } else { data.len().max(1) };
                 writes.extend((*offset..).step_by(size).zip(data.chunks(size).map(Arc::from)));
             }
@@ -191,11 +193,19 @@ impl Bench {
     }
 
     /// Mounts a crash state and judges the log in it.
-    pub fn judge(&self, image: &Image, truth: &Truth, claims: &Claims, crashed_at: usize, seed: u64) -> Outcome<Seen> {
+    pub fn judge(
+        &self,
+        image: &Image,
+        truth: &Truth,
+        claims: &Claims,
+        crashed_at: usize,
+        seed: u64,
+    ) -> Outcome<Seen> {
         image.store(&self.file, self.fs.disk_bytes()).context("image")?;
         let mounted = self.fs.mount(self.device.device(), &self.point)?;
         let directory = self.point.join("log");
-        let judged = catch_unwind(AssertUnwindSafe(|| recover_and_judge(&directory, truth, claims, crashed_at, seed)));
+        let judged =
+            catch_unwind(AssertUnwindSafe(|| recover_and_judge(&directory, truth, claims, crashed_at, seed)));
         let judged = judged.unwrap_or_else(|_| Err("it panicked".to_owned()));
         let unmounted = mounted.unmount();
         judged.and_then(|seen| unmounted.map(|()| seen))
@@ -239,7 +249,13 @@ impl Exploration<'_> {
             let judged = if known {
                 Ok(Seen::default())
             } else {
-                bench.judge(&image, &recording.truth, &epoch.claims, epoch.begin, self.seed ^ image.identity())
+                bench.judge(
+                    &image,
+                    &recording.truth,
+                    &epoch.claims,
+                    epoch.begin,
+                    self.seed ^ image.identity(),
+                )
             };
             let mut tally = lock(&self.tally);
             tally.built += 1;
@@ -264,7 +280,14 @@ impl Exploration<'_> {
                     );
                     let number = tally.failures.len();
                     let folder = keep.join(format!("{}-{number}", recording.name));
-                    crate::replay::save(&folder, recording.fs, &image, &recording.truth, &epoch.claims, &what)?;
+                    crate::replay::save(
+                        &folder,
+                        recording.fs,
+                        &image,
+                        &recording.truth,
+                        &epoch.claims,
+                        &what,
+                    )?;
                     println!("FAILED {what}\n    again by: -- replay {}", folder.display());
                     tally.failures.push(what);
                 }

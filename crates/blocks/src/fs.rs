@@ -82,10 +82,9 @@ impl Fs {
                 "mkfs.xfs",
                 &["--unsupported", "-q", "-f", "-K", "-d", &format!("size={bytes},agcount=1"), &device],
             ),
-            Self::Btrfs => run(
-                "mkfs.btrfs",
-                &["-q", "-f", "-K", "-m", "single", "-d", "single", "-b", &bytes, &device],
-            ),
+            Self::Btrfs => {
+                run("mkfs.btrfs", &["-q", "-f", "-K", "-m", "single", "-d", "single", "-b", &bytes, &device])
+            }
         }
         .map(drop)
     }
@@ -174,11 +173,19 @@ mod tests {
     #[test]
     fn extents_are_read() {
         assert_eq!(
-            parse_extent("   1:        8..      16:       2058..      2066:      9:       2057: last,unwritten,eof"),
+            parse_extent(
+                "   1:        8..      16:       2058..      2066:      9:       2057: last,unwritten,eof"
+            ),
             Some((2058, 9))
         );
-        assert_eq!(parse_extent("   0:        0..       0:         34..        34:      1:             last,eof"), Some((34, 1)));
-        assert_eq!(parse_extent(" ext:     logical_offset:        physical_offset: length:   expected: flags:"), None);
+        assert_eq!(
+            parse_extent("   0:        0..       0:         34..        34:      1:             last,eof"),
+            Some((34, 1))
+        );
+        assert_eq!(
+            parse_extent(" ext:     logical_offset:        physical_offset: length:   expected: flags:"),
+            None
+        );
         assert_eq!(parse_extent("File size of x is 4096 (1 block of 4096 bytes)"), None);
     }
 }

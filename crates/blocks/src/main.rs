@@ -95,8 +95,10 @@ fn parse(arguments: &[String]) -> Outcome<Task> {
             _ => return Err(USAGE.to_owned()),
         }
     }
-    let file_systems: Vec<Fs> = Fs::ALL.into_iter().filter(|known| fs.is_none_or(|fs| fs == *known)).collect();
-    let seed = seed.or_else(|| std::env::var("TIDELOG_SEED").ok()?.parse().ok()).unwrap_or_else(system::random_seed);
+    let file_systems: Vec<Fs> =
+        Fs::ALL.into_iter().filter(|known| fs.is_none_or(|fs| fs == *known)).collect();
+    let seed =
+        seed.or_else(|| std::env::var("TIDELOG_SEED").ok()?.parse().ok()).unwrap_or_else(system::random_seed);
     match task.as_str() {
         "crash" => {
             let quick = |fs| if fs == Fs::Ext4 { 2_000 } else { 300 };

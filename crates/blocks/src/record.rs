@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::check::{Claims, judge};
-use crate::child::{Child, Told, Truth, learn};
+use crate::child::{Child, Opened, Told, Truth, learn};
 use crate::disk::{Disk, Event};
 use crate::fs::{Fs, Tearable};
 use crate::image::Image;
@@ -132,7 +132,9 @@ pub fn record(
         killed: None,
     };
     for (number, (plan, end)) in phases.iter().enumerate() {
-        recorder.phase(plan, *end, number == 0).map_err(|error| format!("{name}, phase {number}: {error}"))?;
+        recorder
+            .phase(plan, *end, number == 0)
+            .map_err(|error| format!("{name}, phase {number}: {error}"))?;
     }
     recorder.stack.unmount()?;
     let events = recorder.stack.disk.take_events();
@@ -155,8 +157,15 @@ struct Recorder {
 impl Recorder {
     fn phase(&mut self, plan: &Plan, end: End, first: bool) -> Outcome<()> {
         let mut child = self.stack.writer(plan)?;
-        let mut found = Vec::new();
-        let mut kill_at = None;
+        let opened = child.opened()??;
+        let at = self.stack.disk.recorded();
+        self.opened(&opened, at, first)?;
+        self.figures.recoveries += u64::from(opened.how != "Created" && opened.how != "Clean");
+        let mut kill_at = match end {
+            End::Close => None,
+            End::Kill(after) => Some(self.stack.disk.marks() + after),
+        };
+        child.go_on()?;
         loop {
             if kill_at.is_some_and(|marks| self.stack.disk.marks() >= marks) {
                 kill_at = None;
@@ -173,15 +182,6 @@ impl Recorder {
                 child.next()?
             };
             match told {
-                Some((_, Told::Found(lsn, id))) => found.push((lsn, id)),
-                Some((at, Told::Opened { start, end: reached, how, .. })) => {
-                    self.opened(&found, start, reached, at, first)?;
-                    self.figures.recoveries += u64::from(how != "Created" && how != "Clean");
-                    if let End::Kill(after) = end {
-                        kill_at = Some(self.stack.disk.marks() + after);
-                    }
-                    child.go_on()?;
-                }
                 Some((at, Told::Appended(records))) => learn(&mut self.truth, at, &records)?,
                 Some((_, Told::Durable(_))) => {}
                 Some((_, Told::Checkpoint)) => {
@@ -208,11 +208,14 @@ impl Recorder {
     }
 
     /// Judges what an opening found. From a crash image that is less than was appended; then the rest never was.
-    fn opened(&mut self, found: &[(u64, crate::payload::Id)], start: u64, end: u64, at: usize, first: bool) -> Outcome<()> {
+    fn opened(&mut self, opened: &Opened, at: usize, first: bool) -> Outcome<()> {
+        let Opened { found, start, end, whole: true, .. } = opened else {
+            return Err("the writer died of reading".to_owned());
+        };
         if first {
-            judge(found, start, &self.truth, &self.claims)?;
+            judge(found, *start, &self.truth, &self.claims)?;
             self.truth.clear();
-            self.claims = Claims { durable: end, start_min: start, start_max: start };
+            self.claims = Claims { durable: *end, start_min: *start, start_max: *start };
             return learn(&mut self.truth, at, found);
         }
         // A writer that was killed could not tell of its last appends; all others are known.
@@ -222,7 +225,8 @@ impl Recorder {
         }
         learn(&mut self.truth, at, found)?;
         let everything = Claims { durable: u64::MAX, start_min: 0, start_max: u64::MAX };
-        judge(found, start, &self.truth, &everything).map_err(|error| format!("only the process died: {error}"))
+        judge(found, *start, &self.truth, &everything)
+            .map_err(|error| format!("only the process died: {error}"))
     }
 
     fn note_tearable(&mut self) -> Outcome<()> {

@@ -29,8 +29,13 @@ pub fn replay(folder: &Path, scratch: &Scratch) -> Outcome<()> {
     let text = fs::read_to_string(folder.join("truth.txt")).context(folder.join("truth.txt").display())?;
     let mut lines = text.lines();
     let fs = lines.next().and_then(Fs::from_name).ok_or("truth.txt names no file system")?;
-    let claims: Vec<u64> =
-        lines.next().unwrap_or_default().split(' ').map(str::parse).collect::<Result<_, _>>().context("claims")?;
+    let claims: Vec<u64> = lines
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .context("claims")?;
     let [durable, start_min, start_max] = claims[..] else { return Err("truth.txt: claims".to_owned()) };
     let mut truth = Truth::new();
     for line in lines {
