@@ -10,6 +10,7 @@ use crate::child::Truth;
 use crate::explore::{Bench, Epoch, Exploration, Job, Pick, Tally, epochs};
 use crate::fs::Fs;
 use crate::record::{End, Figures, Origin, Recording, fresh, record};
+use crate::replay;
 use crate::system::{BootId, Outcome, Random, Scratch};
 use crate::writer::Plan;
 
@@ -184,7 +185,23 @@ fn make_recordings(
         let epochs = epochs(&recording);
         let origin = crash_image(&recording, &epochs, seed);
         recordings.push((recording, epochs));
-        let recording = record(fs, format!("{name}-again"), scratch, boot, origin, &again)?;
+        let name = format!("{name}-again");
+        let (image, claims) = (origin.image.clone(), origin.claims);
+        let recording = record(fs, name.clone(), scratch, boot, origin, &again).map_err(|error| {
+            // The image may be at fault: it was not judged before.
+            let folder = keep().join(&name);
+            match replay::save(
+                &folder,
+                fs,
+                &image,
+                &recordings[recordings.len() - 1].0.truth,
+                &claims,
+                &error,
+            ) {
+                Ok(()) => format!("{error}; the image that it began with is in {}", folder.display()),
+                Err(lost) => format!("{error}; {lost}"),
+            }
+        })?;
         let epochs = self::epochs(&recording);
         recordings.push((recording, epochs));
     }

@@ -288,7 +288,10 @@ impl Exploration<'_> {
                         &epoch.claims,
                         &what,
                     )?;
-                    println!("FAILED {what}\n    again by: -- replay {}", folder.display());
+                    println!(
+                        "FAILED {what}\n    again by: cargo run --release -p tidelog-blocks -- replay {}",
+                        folder.display()
+                    );
                     tally.failures.push(what);
                 }
             }
