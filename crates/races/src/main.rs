@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tidelog::{Checksum, Log, Lsn, Options, SyncPolicy};
 
 /// Segments by which each log grows, where none are told.
-const SEGMENTS: u64 = 60;
+const SEGMENTS: u64 = 400;
 const SEGMENT_BYTES: u64 = 1 << 16;
 const WRITERS: u64 = 4;
 
