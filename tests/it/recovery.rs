@@ -1,6 +1,9 @@
 //! What an opening reports, and what it does where there is little to see: each test stands for faults that
 //! `crates/mutants/sweep` put into the recovery and that nothing else noticed.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use tidelog::{ErrorKind, LastClose, Lsn, SyncPolicy, TornTail};
 
 use crate::support::{
@@ -13,6 +16,15 @@ const SIXTY_FOURTH: usize = SEGMENT as usize / 64 - 16;
 
 fn lock_text(dir: &std::path::Path) -> String {
     std::fs::read_to_string(dir.join("log.lock")).unwrap()
+}
+
+/// Makes the last writer one of another boot, and takes away the marks that its keeper may or may not have made by
+/// then in segments that were not synced.
+fn lose_power(image: &mut BTreeMap<String, Vec<u8>>, unsynced: Range<u64>) {
+    another_boot(image);
+    for number in unsynced {
+        image.get_mut(&segment_name(number)).unwrap()[512..576].fill(0);
+    }
 }
 
 #[test]
@@ -121,11 +133,7 @@ fn segments_that_are_durable_are_not_scanned() {
     let log = options.open(dir.path()).unwrap();
     fill(&log, 2 * 64 + 10, SIXTY_FOURTH);
     let mut image = crash_files(dir.path());
-    another_boot(&mut image);
-    for number in 4..7 {
-        // Nor are those that the keeper may have made by now.
-        image.get_mut(&segment_name(number)).unwrap()[512..576].fill(0);
-    }
+    lose_power(&mut image, 4..7);
     drop(log);
     let again = restore(&image);
     let log = options.open(again.path()).unwrap();
@@ -146,7 +154,7 @@ fn a_torn_tail_is_counted_over_its_segments() {
     let expected = fill(&log, 2 * 64 + 10, SIXTY_FOURTH);
     let mut image = crash_files(dir.path());
     drop(log);
-    another_boot(&mut image);
+    lose_power(&mut image, 0..3);
     // The second record of the log was not written back.
     let hole = (HEADER + expected[1].0.get()) as usize;
     image.get_mut(&segment_name(0)).unwrap()[hole..hole + SIXTY_FOURTH + 16].fill(0);
