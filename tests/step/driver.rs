@@ -36,7 +36,7 @@ impl std::ops::AddAssign for Tally {
 /// Moments wait here to be examined.
 const QUEUE: usize = 16;
 /// As many instructions do not go by without a change when something is still to be done.
-const INSTRUCTIONS_MAX: u64 = 1_000_000;
+const INSTRUCTIONS_MAX: u64 = 200_000;
 
 /// Of the iterations of one string instruction so many are passed over for each that is examined.
 const EVERY_ITERATION: u64 = 61;

@@ -25,7 +25,7 @@ impl Image {
             File::open(directory.join(&name)).unwrap().read_to_end(scratch).unwrap();
             match self.files.get(index) {
                 Some((known, bytes)) if *known == name && **bytes == *scratch => {
-                    files.push((name, Arc::clone(bytes)))
+                    files.push((name, Arc::clone(bytes)));
                 }
                 _ => {
                     changed = true;

@@ -20,7 +20,7 @@ const SYSCALL: i64 = 0x050f;
 /// What the kernel puts into the result of a call that it begins again: `-ERESTARTSYS` and the like.
 const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
 /// No scenario takes as long.
-const SCENARIO_PATIENCE: Duration = Duration::from_secs(600);
+const SCENARIO_PATIENCE: Duration = Duration::from_secs(240);
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
