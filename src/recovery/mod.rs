@@ -76,7 +76,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     // of the session table puts that in doubt.
     let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
     let closed = match suspects.last() {
-        Some(last) if marked >= newest && last.header.tail_mark.is_some() && !torn_session => {
+        Some(last) if marked >= newest.max(opened) && last.header.tail_mark.is_some() && !torn_session => {
             is_last_word(directory, last, marked)?
         }
         _ => false,
