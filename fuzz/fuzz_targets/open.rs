@@ -15,6 +15,12 @@ type Records = Vec<(u64, Vec<u8>)>;
 
 fuzz_target!(|input: Hostile| {
     let files = input.files();
+    if std::env::var_os("SHOW").is_some() {
+        eprintln!("{input:?}");
+        for (name, bytes) in &files {
+            eprintln!("{name}: {} bytes, {:?}", bytes.len(), openings(bytes));
+        }
+    }
     // A log without files of a size to say otherwise is made with small segments.
     let options = if files.contains_key("log.meta") { Options::new() } else { Options::new().segment_bytes(SEGMENT) };
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();

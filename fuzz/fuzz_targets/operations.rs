@@ -241,7 +241,7 @@ fn copy(from: &Path) -> TempDir {
     loop {
         let to = scratch();
         let before = names();
-        let moving = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".tmp");
+        let moving = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".seg.tmp");
         let copied = before.iter().filter(|name| *name != "log.lock").all(|name| {
             !moving(name) && std::fs::copy(from.join(name), to.path().join(name)).is_ok()
         });

@@ -247,14 +247,16 @@ impl Header {
 
 fn decode_sessions(page: &[u8], identity: &Identity) -> Result<(Vec<Session>, bool), HeaderError> {
     let mut sessions: Vec<Session> = Vec::new();
-    let mut torn = false;
+    let (mut torn, mut gap) = (false, false);
     let table = page.get(AT_SESSIONS..).unwrap_or_default();
     for entry in table.chunks_exact(SESSION_BYTES).take(SESSIONS_MAX) {
         let written = entry.iter().any(|byte| *byte != 0);
         match Session::decode(entry) {
-            _ if !written => {}
-            // A valid entry behind a damaged one: no torn write leaves that.
-            Some(_) if torn => return Err(HeaderError::Corrupt("an entry of the session table is damaged")),
+            _ if !written => gap = true,
+            // A valid entry behind a damaged or an empty one: no torn write leaves that.
+            Some(_) if torn || gap => {
+                return Err(HeaderError::Corrupt("an entry of the session table is damaged"));
+            }
             Some(session) => {
                 let earliest = sessions.last().map_or(identity.base(), |last| last.start);
                 let end = identity.base().saturating_add(identity.segment_bytes);
@@ -309,6 +311,16 @@ mod tests {
         assert_eq!(header.sessions, [session(IDENTITY.base()), second]);
         assert_eq!(header.tail_mark, Some(mark));
         assert_eq!(header.durable_hint, Some(IDENTITY.base() + 48));
+    }
+
+    /// The next opening would be entered into the gap, before one that is older.
+    #[test]
+    fn an_entry_of_the_session_table_behind_an_empty_one_is_damage() {
+        let mut page = Header::encode_new(&IDENTITY, &session(IDENTITY.base()), 99);
+        put(page.as_mut_slice(), AT_SESSIONS + 2 * SESSION_BYTES, &session(IDENTITY.base() + 64).encode());
+        assert!(matches!(Header::decode(page.as_slice()), Err(HeaderError::Corrupt(_))));
+        put(page.as_mut_slice(), AT_SESSIONS + SESSION_BYTES, &session(IDENTITY.base() + 64).encode());
+        assert_eq!(Header::decode(page.as_slice()).unwrap().sessions.len(), 3);
     }
 
     /// Forged, with checksums that hold: a walk that began there would look for words in odd places.
