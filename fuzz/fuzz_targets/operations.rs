@@ -113,7 +113,8 @@ impl World {
             }
             Step::Panic(len) => {
                 let bytes = self.payload(*len);
-                let append = || self.log().append_with(bytes.len(), |_| std::panic::resume_unwind(Box::new(())));
+                let append =
+                    || self.log().append_with(bytes.len(), |_| std::panic::resume_unwind(Box::new(())));
                 assert!(catch_unwind(AssertUnwindSafe(append)).is_err());
             }
             Step::Batch(lens) => {
@@ -242,9 +243,10 @@ fn copy(from: &Path) -> TempDir {
         let to = scratch();
         let before = names();
         let moving = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".seg.tmp");
-        let copied = before.iter().filter(|name| *name != "log.lock").all(|name| {
-            !moving(name) && std::fs::copy(from.join(name), to.path().join(name)).is_ok()
-        });
+        let copied = before
+            .iter()
+            .filter(|name| *name != "log.lock")
+            .all(|name| !moving(name) && std::fs::copy(from.join(name), to.path().join(name)).is_ok());
         if copied && names() == before {
             return to;
         }
