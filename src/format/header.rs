@@ -2,7 +2,7 @@
 
 use super::bytes::{array_at, put, u32_at, u64_at};
 use super::checksum::{crc64, mix, seed};
-use crate::limits::{HEADER_BYTES, SESSIONS_MAX};
+use crate::limits::{FRAME_ALIGN, HEADER_BYTES, SESSIONS_MAX};
 use crate::policy::Checksum;
 
 const MAGIC: [u8; 8] = *b"TIDELOG\n";
@@ -134,8 +134,10 @@ impl TailMark {
     fn decode(bytes: &[u8], identity: &Identity) -> Option<Self> {
         let crc = u64_at(bytes, 56) ^ place_seed(identity);
         let mark = Self { end: u64_at(bytes, 0), durable: u64_at(bytes, 8) != 0, boot: array_at(bytes, 16) };
-        let inside =
-            mark.end >= identity.base() && mark.end <= identity.base().saturating_add(identity.segment_bytes);
+        // Between two words, as frames are.
+        let inside = mark.end.is_multiple_of(FRAME_ALIGN)
+            && mark.end >= identity.base()
+            && mark.end <= identity.base().saturating_add(identity.segment_bytes);
         (crc == crc64(bytes.get(..56)?) && inside).then_some(mark)
     }
 }
@@ -153,7 +155,8 @@ pub(crate) fn durable_hint(identity: &Identity, durable: u64) -> u64 {
 
 fn decode_durable_hint(word: u64, identity: &Identity) -> Option<u64> {
     let durable = identity.base().saturating_add(word & 0xffff_ffff);
-    (word != 0 && durable_hint(identity, durable) == word).then_some(durable)
+    let known = word != 0 && durable.is_multiple_of(FRAME_ALIGN);
+    (known && durable_hint(identity, durable) == word).then_some(durable)
 }
 
 /// A header page, taken apart.
@@ -244,14 +247,16 @@ impl Header {
 
 fn decode_sessions(page: &[u8], identity: &Identity) -> Result<(Vec<Session>, bool), HeaderError> {
     let mut sessions: Vec<Session> = Vec::new();
-    let mut torn = false;
+    let (mut torn, mut gap) = (false, false);
     let table = page.get(AT_SESSIONS..).unwrap_or_default();
     for entry in table.chunks_exact(SESSION_BYTES).take(SESSIONS_MAX) {
         let written = entry.iter().any(|byte| *byte != 0);
         match Session::decode(entry) {
-            _ if !written => {}
-            // A valid entry behind a damaged one: no torn write leaves that.
-            Some(_) if torn => return Err(HeaderError::Corrupt("an entry of the session table is damaged")),
+            _ if !written => gap = true,
+            // A valid entry behind a damaged or an empty one: no torn write leaves that.
+            Some(_) if torn || gap => {
+                return Err(HeaderError::Corrupt("an entry of the session table is damaged"));
+            }
             Some(session) => {
                 let earliest = sessions.last().map_or(identity.base(), |last| last.start);
                 let end = identity.base().saturating_add(identity.segment_bytes);
@@ -306,6 +311,31 @@ mod tests {
         assert_eq!(header.sessions, [session(IDENTITY.base()), second]);
         assert_eq!(header.tail_mark, Some(mark));
         assert_eq!(header.durable_hint, Some(IDENTITY.base() + 48));
+    }
+
+    /// The next opening would be entered into the gap, before one that is older.
+    #[test]
+    fn an_entry_of_the_session_table_behind_an_empty_one_is_damage() {
+        let mut page = Header::encode_new(&IDENTITY, &session(IDENTITY.base()), 99);
+        put(page.as_mut_slice(), AT_SESSIONS + 2 * SESSION_BYTES, &session(IDENTITY.base() + 64).encode());
+        assert!(matches!(Header::decode(page.as_slice()), Err(HeaderError::Corrupt(_))));
+        put(page.as_mut_slice(), AT_SESSIONS + SESSION_BYTES, &session(IDENTITY.base() + 64).encode());
+        assert_eq!(Header::decode(page.as_slice()).unwrap().sessions.len(), 3);
+    }
+
+    /// Forged, with checksums that hold: a walk that began there would look for words in odd places.
+    #[test]
+    fn a_mark_and_a_hint_inside_of_a_word_are_none() {
+        for (end, counts) in [(64, true), (68, false), (65, false), (1 << 16, true), ((1 << 16) + 8, false)] {
+            let mut page = Header::encode_new(&IDENTITY, &session(IDENTITY.base()), 99);
+            let mark = TailMark { end: IDENTITY.base() + end, durable: true, boot: [3; 16] };
+            put(page.as_mut_slice(), AT_TAIL_MARK, &TailMark::encode(Some(mark), &IDENTITY));
+            let hint = end | (mix(place_seed(&IDENTITY) ^ end) << 32);
+            put(page.as_mut_slice(), AT_DURABLE_HINT, &hint.to_le_bytes());
+            let header = Header::decode(page.as_slice()).unwrap();
+            assert_eq!(header.tail_mark.is_some(), counts, "{end}");
+            assert_eq!(header.durable_hint.is_some(), counts, "{end}");
+        }
     }
 
     /// A flipped bit in what never changes is an error; in the marks it voids them; in the session

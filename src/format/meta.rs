@@ -4,7 +4,7 @@
 use super::bytes::{array_at, put, u32_at, u64_at};
 use super::checksum::crc64;
 use super::header::{HeaderError, VERSION};
-use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::limits::{POSITION_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 const MAGIC: [u8; 8] = *b"TIDEMETA";
 
@@ -96,7 +96,8 @@ impl Meta {
         };
         let size_ok = meta.segment_bytes.is_power_of_two()
             && (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&meta.segment_bytes);
-        if !size_ok || meta.start.checked_rem(meta.segment_bytes) != Some(0) {
+        let start_ok = meta.start < POSITION_MAX && meta.start.checked_rem(meta.segment_bytes) == Some(0);
+        if !size_ok || !start_ok {
             return Err(HeaderError::Corrupt("the metadata contradicts itself"));
         }
         Ok(meta)
