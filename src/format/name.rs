@@ -65,9 +65,20 @@ mod tests {
         assert_eq!(parse(&format!("{}.tmp", segment(0))), Name::Temporary);
         assert_eq!(parse("log.meta.tmp"), Name::Temporary);
         assert_eq!(parse("log.lock"), Name::Own);
-        for foreign in
-            ["notes.tmp", "1.seg", "+0000000000000000001.seg", ".seg", "", "99999999999999999999.seg"]
-        {
+        assert_eq!(parse("log.meta"), Name::Own);
+        assert_eq!(parse(&format!("{}.tmp", spare(4))), Name::Temporary);
+        assert_eq!((segment(65536), spare(7)), (format!("{:020}.seg", 65536), format!("{:020}.spare", 7)));
+        for foreign in [
+            "notes.tmp",
+            "log.meta2",
+            "000000000000000000001.seg",
+            "1.spare",
+            "1.seg",
+            "+0000000000000000001.seg",
+            ".seg",
+            "",
+            "99999999999999999999.seg",
+        ] {
             assert_eq!(parse(foreign), Name::Foreign, "{foreign}");
         }
         for beyond in [POSITION_MAX, u64::MAX - 65535, u64::MAX] {
