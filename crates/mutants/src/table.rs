@@ -390,12 +390,8 @@ mutants! {
         "    if let Some(active) = &active\n        && found.torn.is_some()" => "    if let Some(active) = &active\n        && found.torn.is_some()\n        && closed",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "a torn tail is zeroed";
-    torn_tail_zeroed_from_the_front: "src/recovery/repair.rs",
-        "    let mut to = end;\n    while to > tail {" => "    zero(&*file, HEADER_BYTES + (tail - base), HEADER_BYTES + (end - base), ZERO_BYTES)?;\n    let mut to = tail;\n    while to > tail {",
-        EXPLORER "explorer" "crash_states_keep_every_promise",
-        "a torn tail is zeroed from its end, so that being cut short changes nothing";
     later_segments_left: "src/recovery/repair.rs",
-        "suspects.pop_if(|last| last.base() > found.tail)" => "suspects.pop_if(|last| last.base() > found.tail && closed)",
+        "suspects.pop_if(|last| last.base() > found.tail)" => "suspects.pop_if(|last| last.base() > found.tail && found.torn.is_none())",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "segments behind a torn tail go";
     opening_not_durable: "src/recovery/repair.rs",
@@ -411,7 +407,8 @@ mutants! {
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "after a kill what returned behind a hole is kept";
     half_a_batch "quick": "src/recovery/survey.rs",
-        "                if !belongs {\n                    return Ok(None);\n                }" => "                if !belongs {\n                    break;\n                }",
+        "let Found::Record(frame) = self.look(index, base + next)? else { return Ok(None) };"
+        => "let Found::Record(frame) = self.look(index, base + next)? else { break };",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "a batch is recovered as a whole";
     evidence_ignored: "src/recovery/survey.rs",
@@ -421,6 +418,6 @@ mutants! {
     // ---- Checksums
     checksum_without_the_opening: "src/format/checksum.rs",
         "    mix(low ^ mix(high ^ mix(nonce)))" => "    mix(low ^ mix(high ^ mix(nonce.min(0))))",
-        EXPLORER "explorer" "crash_states_keep_every_promise",
+        FILES "corruption" "sectors::every_sector_lost_stale_or_foreign",
         "a frame of an earlier opening does not verify";
 }
