@@ -86,16 +86,23 @@ fn a_recovery_that_is_cut_short_leaves_what_the_next_one_finds() {
         log.append(&large(n)).unwrap();
         log.upkeep();
     }
+    let possibilities = disk.possibilities();
     let mut cuts = 0;
-    for seed in 0..200 {
-        let cut = disk.possibilities().cut_at_random(seed);
-        let once = cut.disk();
+    // One page is torn, all else is there.
+    for (torn, seed) in (0..possibilities.uncertain()).flat_map(|torn| (0..40).map(move |seed| (torn, seed)))
+    {
+        let pick = |index, versions| match index {
+            index if index == torn => Pick::Torn { grain: 512, seed },
+            _ => Pick::Version(versions - 1),
+        };
+        let once = possibilities.cut(pick, |_| true).disk();
         let log = options(&once, SyncPolicy::None).open(PLACE).unwrap();
         let expected = payloads(&log);
+        let opened = once.moment();
         drop(log);
-        for moment in 0..=once.moment() {
+        for moment in 0..=opened {
             let again = nothing(&once.possibilities_at(moment)).disk();
-            let what = format!("seed {seed}, cut again at {moment}");
+            let what = format!("page {torn} torn by {seed}, cut again at {moment}");
             let log = options(&again, SyncPolicy::None).open(PLACE).unwrap();
             assert_eq!(payloads(&log), expected, "{what}");
             // Nothing is left behind the end that could pass for a part of the log.
