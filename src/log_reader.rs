@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::chain::{Watch, next_boundary, read_published};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
+use crate::options::Options;
 use crate::primitive::Arc;
 use crate::record::PinnedRecord;
 use crate::snapshot::Snapshot;
@@ -30,6 +31,18 @@ pub struct LogReader {
     watch: Arc<Watch>,
 }
 
+impl Options {
+    /// Opens a [`LogReader`], on any file system where
+    /// [`allow_unsupported_file_system`](Self::allow_unsupported_file_system) says so. The other options are the
+    /// writer's.
+    ///
+    /// # Errors
+    /// As [`LogReader::open`].
+    pub fn open_reader(&self, directory: impl AsRef<Path>) -> Result<LogReader> {
+        LogReader::on(directory.as_ref(), self.any_file_system)
+    }
+}
+
 impl LogReader {
     /// Looks at the log in `directory`; creates and changes nothing.
     ///
@@ -37,7 +50,11 @@ impl LogReader {
     /// [`NotFound`](crate::ErrorKind::NotFound) where there is no log; [`Corrupt`](crate::ErrorKind::Corrupt),
     /// [`Unsupported`](crate::ErrorKind::Unsupported), [`Io`](crate::ErrorKind::Io).
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
-        let directory = Arc::new(Directory::look(directory.as_ref())?);
+        Options::new().open_reader(directory)
+    }
+
+    pub(crate) fn on(directory: &Path, any_file_system: bool) -> Result<Self> {
+        let directory = Arc::new(Directory::look(directory, any_file_system)?);
         let watch = Arc::new(Watch::new(Arc::clone(&directory))?);
         Ok(Self { directory, watch })
     }

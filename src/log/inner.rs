@@ -42,7 +42,7 @@ pub(super) struct Inner {
 
 impl Inner {
     pub(super) fn open(options: &Options, path: &Path) -> Result<Self> {
-        let directory = Arc::new(Directory::lock_for_writing(path)?);
+        let directory = Arc::new(Directory::lock_for_writing(path, options.any_file_system)?);
         let recovered = recover(&directory, options)?;
         let (meta, session) = (recovered.meta, recovered.session);
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };

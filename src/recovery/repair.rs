@@ -13,7 +13,7 @@ use crate::format::frame::{self, Kind, SHORT_PADDING_BYTES};
 use crate::format::header::{AT_TAIL_MARK, Header, Identity, PAGE, Session, TAIL_MARK_BYTES, TailMark};
 use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
-use crate::storage::{Body, Directory, zero};
+use crate::storage::{Body, Directory, filesystem, zero};
 
 /// Zeros are written in the smallest pieces, so that the page cache's folios stay small.
 const ZERO_BYTES: usize = 4096;
@@ -68,6 +68,8 @@ pub(super) fn repair(
     if let Some(active) = active {
         let base = active.base();
         let file = active.open().map_err(failed(base))?;
+        // A snapshot or a copy that shares its blocks would make of a full disk a signal at some later store.
+        filesystem::unshare(&file, || rewrite(&active)).map_err(failed(base))?;
         match begin_session(&active, &file, session).map_err(failed(base))? {
             Some(header) => {
                 let body = directory.map_for_writing(file, &header)?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::lock::WriterLock;
-use super::{Body, Boot, Spare};
+use super::{Body, Boot, Spare, filesystem};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
 use crate::format::meta::Meta;
@@ -40,12 +40,13 @@ pub(crate) struct Listing {
 
 impl Directory {
     /// Takes a directory for writing; creates it if need be.
-    pub(crate) fn lock_for_writing(path: &Path) -> Result<Self> {
+    pub(crate) fn lock_for_writing(path: &Path, any_file_system: bool) -> Result<Self> {
         std::fs::create_dir_all(path)
             .map_err(|error| Error::io("cannot create the log's directory", path, error))?;
         // An absolute path: a later change of the working directory must not move the log.
         let path = std::fs::canonicalize(path)
             .map_err(|error| Error::io("cannot resolve the log's directory", path, error))?;
+        filesystem::admit(&path, any_file_system)?;
         let boot =
             Boot::current().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         let lock = WriterLock::take(&path, boot)?;
@@ -53,11 +54,12 @@ impl Directory {
     }
 
     /// Looks at a directory without a lock.
-    pub(crate) fn look(path: &Path) -> Result<Self> {
+    pub(crate) fn look(path: &Path, any_file_system: bool) -> Result<Self> {
         let path = std::fs::canonicalize(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::not_found(path),
             _ => Error::io("cannot resolve the log's directory", path, error),
         })?;
+        filesystem::admit(&path, any_file_system)?;
         let boot =
             Boot::current().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         Ok(Self { path, boot, writer: false, lock: Mutex::new(None), pins: Mutex::new(None) })
@@ -158,6 +160,7 @@ impl Directory {
         let path = self.path.join(name::META);
         let temporary = self.path.join(format!("{}{}", name::META, name::TEMPORARY));
         let written = File::create(&temporary).and_then(|file| {
+            filesystem::keep_in_place(&file)?;
             file.write_all_at(&meta.encode_new(), 0)?;
             file.sync_all()?;
             std::fs::rename(&temporary, &path)

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::Boot;
+use super::{Boot, filesystem};
 use crate::error::{Error, Result};
 use crate::format::name;
 
@@ -49,6 +49,7 @@ impl WriterLock {
         let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
         let same_boot = text.contains(&hex(boot));
         let found_poisoned = same_boot && text.contains(POISONED);
+        filesystem::keep_small_in_place(&file).map_err(failed)?;
         let lock = Self { file, boot, holder: std::process::id(), found_poisoned };
         lock.write(if found_poisoned { POISONED } else { WRITING }).map_err(failed)?;
         Ok(lock)

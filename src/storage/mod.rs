@@ -2,6 +2,7 @@
 
 mod body;
 mod directory;
+pub(crate) mod filesystem;
 mod lock;
 mod prepare;
 mod system;

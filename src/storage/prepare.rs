@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::{Body, Directory};
+use super::{Body, Directory, filesystem};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, Identity, PAGE, Session};
 use crate::format::name;
@@ -121,7 +121,8 @@ impl Directory {
         let length = HEADER_BYTES + identity.segment_bytes;
         let reserved = allocate(file, length)?;
         let as_is = match contents {
-            Contents::Zeros => true,
+            // What a snapshot shares is not the file's own: it is written again, or a store could lack room.
+            Contents::Zeros => !filesystem::may_move(file)?,
             Contents::Nothing => reserved && how.zero_fill_bytes == 0,
             Contents::Stale => false,
         };
@@ -145,7 +146,9 @@ enum Contents {
 }
 
 fn create(path: &std::path::Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    filesystem::keep_in_place(&file)?;
+    Ok(file)
 }
 
 /// Reserves the blocks, so that a full device is an error here and not a signal at some later store. False
