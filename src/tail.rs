@@ -60,6 +60,14 @@ impl Source {
         }
     }
 
+    /// Everything below was seen published.
+    fn published(&self) -> u64 {
+        match self {
+            Self::Own(chain) => chain.published().position(),
+            Self::Watched(watch) => watch.published().position(),
+        }
+    }
+
     /// The segment with its header read again, if it has changed since.
     fn renewed(&self, segment: &Arc<Segment>) -> Result<Option<Arc<Segment>>> {
         let Self::Watched(watch) = self else { return Ok(None) };
@@ -156,7 +164,15 @@ impl Tail {
             };
             let base = segment.base();
             match Mapped::new(segment)?.examine(self.position - base) {
-                Found::Unwritten | Found::Claimed { .. } => return Ok(None),
+                Found::Unwritten | Found::Claimed { .. } => {
+                    // Looked at again if it was published meanwhile; what was published and is not there is gone.
+                    if self.position >= self.source.published() {
+                        return Ok(None);
+                    }
+                    if !Mapped::new(segment)?.is_published(self.position - base) {
+                        return Err(segment.corrupt(self.position, "a frame that was published is gone"));
+                    }
+                }
                 Found::Padding { next } => self.position = base + next,
                 Found::End => self.position = segment.end(),
                 Found::Record(frame) => {

@@ -209,6 +209,7 @@ impl Inner {
             flushed.map_err(|error| {
                 Error::io("cannot mark the log closed", &self.directory.segment_path(segment.base()), error)
             })?;
+            segment.see_whole()?;
         }
         // Evidence outside of the segments, should they go missing.
         self.update_meta(meta, meta.start)

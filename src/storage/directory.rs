@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::lock::WriterLock;
+use super::prepare::rename_or_remove;
 use super::{Body, Boot, Spare, filesystem};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
@@ -274,7 +275,8 @@ impl Directory {
         let len = (HEADER_BYTES + identity.segment_bytes) as usize;
         let region = Region::map(file, len, write)
             .map_err(|error| Error::io("cannot map a segment", &self.segment_path(identity.base()), error))?;
-        Ok(Body { region, verifiers: Verifiers::new(identity, &header.sessions) })
+        let blocks_owed = if write { super::whole::blocks_owed(file, len as u64) } else { 0 };
+        Ok(Body { region, verifiers: Verifiers::new(identity, &header.sessions), blocks_owed })
     }
 
     /// Makes a retired segment's file a spare, unless a reader has it mapped: then, and when there are enough
@@ -289,8 +291,8 @@ impl Directory {
                 // file for the segment that it was.
                 // The name is a temporary one until the file is zeroed.
                 let spare_path = self.path.join(format!("{}{}", name::spare(number), name::TEMPORARY));
-                std::fs::rename(&path, &spare_path).map_err(failed)?;
-                return Ok(Some(Spare::dirty(file, spare_path)));
+                let renamed = rename_or_remove(&file, &path, &spare_path).map_err(failed)?;
+                return Ok(renamed.then(|| Spare::dirty(file, spare_path)));
             }
         }
         std::fs::remove_file(&path).map_err(failed)?;

@@ -104,6 +104,8 @@ pub(crate) fn unshare(file: &File, rewrite: impl FnOnce() -> io::Result<()>) -> 
             // XFS gives what is shared blocks of its own, and does nothing for the rest. Others know no sharing.
             return match fallocate(file, FallocateFlags::UNSHARE_RANGE, 0, file.metadata()?.len()) {
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+                // It wants room for this even where nothing is shared.
+                Err(Errno::NOSPC | Errno::DQUOT) => rewrite(),
                 Err(error) => Err(error.into()),
             };
         }

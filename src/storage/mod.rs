@@ -6,6 +6,7 @@ pub(crate) mod filesystem;
 mod lock;
 mod prepare;
 mod system;
+mod whole;
 
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Body, Directory, filesystem};
 use crate::error::{Error, Result};
@@ -65,7 +65,7 @@ impl Directory {
     pub(crate) fn unprepare(&self, base: u64, spare: u64) -> Result<()> {
         let path = self.segment_path(base);
         let set_aside = OpenOptions::new().write(true).open(&path).and_then(|file| match file.try_lock() {
-            Ok(()) => std::fs::rename(&path, self.spare_path(spare)),
+            Ok(()) => rename_or_remove(&file, &path, &self.spare_path(spare)).map(|_| ()),
             Err(_) => std::fs::remove_file(&path),
         });
         set_aside.map_err(|error| Error::io("cannot set a segment aside", &path, error))
@@ -84,9 +84,11 @@ impl Directory {
         let failed = |error| Error::io("cannot prepare a segment", &path, error);
         let temporary = self.path().join(format!("{}{}", name::segment(identity.base()), name::TEMPORARY));
         let made = match spare {
-            Some(spare) => std::fs::rename(&spare.path, &temporary)
-                .map(|()| (spare.file, if spare.zeroed { Contents::Zeros } else { Contents::Stale })),
-            None => create(&temporary).map(|file| (file, Contents::Nothing)),
+            Some(spare) => rename_or_remove(&spare.file, &spare.path, &temporary).and_then(|renamed| {
+                let contents = if spare.zeroed { Contents::Zeros } else { Contents::Stale };
+                if renamed { Ok((spare.file, contents)) } else { create(&temporary) }
+            }),
+            None => create(&temporary),
         };
         let (file, contents) = made.map_err(failed)?;
         let ready = self.fill(&file, identity, session, how, contents).and_then(|()| {
@@ -97,7 +99,7 @@ impl Directory {
         });
         if let Err(error) = ready {
             // A file that was allocated in part would keep the very room that is missing.
-            let _ = std::fs::remove_file(&temporary);
+            let _ = remove_now(&file, &temporary);
             return Err(failed(error));
         }
         let length = (HEADER_BYTES + identity.segment_bytes) as usize;
@@ -107,7 +109,8 @@ impl Directory {
             let _ = std::fs::remove_file(&path);
         })?;
         region.populate(0..how.populate_bytes.min(length));
-        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]) })
+        let blocks_owed = super::whole::blocks_owed(&file, length as u64);
+        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]), blocks_owed })
     }
 
     fn fill(
@@ -145,10 +148,31 @@ enum Contents {
     Stale,
 }
 
-fn create(path: &std::path::Path) -> io::Result<File> {
+fn create(path: &Path) -> io::Result<(File, Contents)> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     filesystem::keep_in_place(&file)?;
-    Ok(file)
+    Ok((file, Contents::Nothing))
+}
+
+/// Renames a file that holds nothing of the log and that nobody has mapped. On a full device a new name may need room,
+/// where taking one away never does: then the file goes, and the room that it had is free. False when it went.
+pub(super) fn rename_or_remove(file: &File, from: &Path, to: &Path) -> io::Result<bool> {
+    match std::fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if is_full(&error) => remove_now(file, from).map(|()| false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file that nobody has mapped. The room is free when this returns: what only lost its name is freed some time
+/// later, on XFS for example.
+fn remove_now(file: &File, path: &Path) -> io::Result<()> {
+    let shortened = file.set_len(0);
+    std::fs::remove_file(path).and(shortened)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Reserves the blocks, so that a full device is an error here and not a signal at some later store. False
