@@ -6,31 +6,28 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate, fstat, syncfs};
 
-/// More than any of the file systems here has entries for without new blocks.
-const FILES_MAX: usize = 2000;
+/// Names that are taken at most: more than fit into the blocks that directories have already.
+const FILES_MAX: usize = 100;
 
 /// What takes the room. It stays when this is dropped: `remove` it.
 #[derive(Debug)]
 pub(crate) struct Ballast {
     directory: PathBuf,
-    rounds: usize,
 }
 
 impl Ballast {
     pub(crate) fn new(device: &Path) -> Self {
-        Self { directory: device.join("ballast"), rounds: 0 }
+        Self { directory: device.join("ballast") }
     }
 
     /// Takes what is left: whole blocks first, then single bytes, then names. What was freed a moment before may come
     /// back with a sync only, so it is done again after one.
-    pub(crate) fn fill(&mut self) {
+    pub(crate) fn fill(&self) {
         if std::fs::create_dir_all(&self.directory).is_err() {
             return;
         }
-        for _ in 0..2 {
-            self.rounds += 1;
-            let path = self.directory.join(format!("bytes-{}", self.rounds));
-            if let Ok(file) = OpenOptions::new().append(true).create(true).open(path) {
+        for name in ["first", "second"] {
+            if let Ok(file) = OpenOptions::new().append(true).create(true).open(self.directory.join(name)) {
                 take_blocks(&file);
                 take_bytes(file);
             }
@@ -39,7 +36,7 @@ impl Ballast {
         for number in 0..FILES_MAX {
             let path = self.directory.join(format!("{number}-{}", "name".repeat(50)));
             match File::create(path) {
-                Ok(mut file) => drop(file.write_all(&[1; 1000])),
+                Ok(_) => {}
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
                     break;
@@ -50,7 +47,7 @@ impl Ballast {
     }
 
     /// Takes blocks as they come, without care for the last byte.
-    pub(crate) fn fill_roughly(&mut self) {
+    pub(crate) fn fill_roughly(&self) {
         if std::fs::create_dir_all(&self.directory).is_ok()
             && let Ok(file) = File::create(self.directory.join("blocks"))
         {
@@ -64,6 +61,25 @@ impl Ballast {
             Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
             _ => self.sync(),
         }
+        self.wait_for_room();
+    }
+
+    /// Some file systems give room back some time after files were deleted. What is waited for here is theirs, not
+    /// the log's: that anybody can make a file.
+    fn wait_for_room(&self) {
+        let path = self.directory.with_extension("probe");
+        for _ in 0..200 {
+            let made = File::create(&path)
+                .and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, 1 << 20)?));
+            let _ = std::fs::remove_file(&path);
+            self.sync();
+            match made {
+                Ok(()) => return,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}"),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        panic!("the room does not come back");
     }
 
     fn sync(&self) {
@@ -74,21 +90,18 @@ impl Ballast {
 }
 
 fn take_blocks(file: &File) {
-    let mut bytes = 64 << 20;
-    while bytes >= 4096 {
+    let mut bytes = 8 << 20;
+    while bytes >= 64 << 10 {
         let end = fstat(file).unwrap().st_size as u64;
         if fallocate(file, FallocateFlags::empty(), end, bytes).is_err() {
-            bytes /= 2;
+            bytes /= 4;
         }
     }
 }
 
 /// Appends until not a byte fits.
 fn take_bytes(mut file: File) {
-    let mut bytes = 4096;
-    while bytes > 0 {
-        if file.write_all(&vec![7; bytes]).is_err() {
-            bytes /= 2;
-        }
+    for bytes in [16 << 10, 4096, 64, 1] {
+        while file.write_all(&vec![7; bytes]).is_ok() {}
     }
 }

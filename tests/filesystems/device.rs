@@ -40,7 +40,9 @@ impl Kind {
     fn mkfs(self) -> &'static [&'static str] {
         match self {
             Self::Tmpfs => &[],
-            Self::Ext4 => &["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
+            Self::Ext4 => {
+                &["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"]
+            }
             Self::Xfs => &["mkfs.xfs", "-q", "-f"],
             Self::Btrfs => &["mkfs.btrfs", "-q", "-f"],
         }
@@ -95,34 +97,34 @@ impl Device {
 
     /// Takes what is free but for `room` bytes.
     fn leave(&self, room: u64) {
-        let taken = File::create(self.path().join("taken")).unwrap();
-        let mut end = 0;
-        let mut piece = 128 << 20;
-        // In pieces: what is told to be free may be reserved for the metadata, and cannot be taken at once.
-        while piece >= 64 << 10 {
-            let flags = rustix::fs::FallocateFlags::empty();
-            if free_bytes(&self.path()) > room + piece
-                && rustix::fs::fallocate(&taken, flags, end, piece).is_ok()
-            {
-                end += piece;
-                taken.sync_all().unwrap();
-            } else {
-                piece /= 2;
-            }
+        // What a file system tells to be free may be reserved for other things: room is what a file had.
+        let (kept, taken) = (self.path().join("kept"), self.path().join("taken"));
+        take(&kept, room, room);
+        take(&taken, u64::MAX, 128 << 20);
+        std::fs::remove_file(kept).unwrap();
+        rustix::fs::syncfs(&File::open(self.path()).unwrap()).unwrap();
+    }
+}
+
+/// Takes up to `bytes` of room for a file, in pieces of at most `piece` bytes.
+fn take(path: &Path, bytes: u64, mut piece: u64) {
+    let file = File::create(path).unwrap();
+    let mut end = 0;
+    while end < bytes && piece >= 16 << 10 {
+        let flags = rustix::fs::FallocateFlags::empty();
+        if rustix::fs::fallocate(&file, flags, end, piece).is_ok() {
+            end += piece;
+        } else {
+            piece /= 2;
         }
     }
+    file.sync_all().unwrap();
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
         unmount(&self.path());
     }
-}
-
-/// What root can still take.
-pub(crate) fn free_bytes(path: &Path) -> u64 {
-    let told = rustix::fs::statvfs(path).unwrap();
-    told.f_bfree * told.f_frsize
 }
 
 fn missing(missing: Option<String>) -> Result<(), String> {

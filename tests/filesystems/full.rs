@@ -28,10 +28,12 @@ fn child_on_a_full_device() {
 /// Runs a stage in a child. One that dies of a signal is counted; what else goes wrong is a failure.
 fn run(stage: &str, device: &Device, setting: &Setting, figures: &mut Figures) {
     let role = format!("{stage}|{}|{}", device.beside().display(), setting.to_role());
+    let began = Instant::now();
     let output = finish(myself("full::child_on_a_full_device", &role));
     let said = String::from_utf8_lossy(&output.stdout);
     figures.cases += 1;
     figures.add(&said);
+    println!("{} {stage} {:?}", device.kind.name(), began.elapsed());
     if output.status.signal() == Some(SIGBUS) {
         figures.signals += 1;
         println!("{} {stage} {}: SIGBUS", device.kind.name(), setting.to_role());
@@ -71,6 +73,7 @@ fn fill_at_every_stage(kind: Kind) {
         }
     };
     let began = Instant::now();
+    let everything = std::env::var("TIDELOG_THOROUGH").as_deref() == Ok("1");
     let mut figures = Figures::default();
     for policy in 0..POLICIES {
         // Under `None` the default is not to fill with zeros.
@@ -78,7 +81,13 @@ fn fill_at_every_stage(kind: Kind) {
         for zero_fill in [None, Some(other)] {
             let setting = Setting { device: device.path(), policy, zero_fill };
             clear(&device.path());
-            for (stage, _) in STAGES {
+            for (index, (stage, _)) in STAGES.into_iter().enumerate() {
+                // Finding out that it is full takes Btrfs tens of milliseconds each time: every stage once.
+                let turn = index.min(STAGES.len() - 2) % 8;
+                if kind == Kind::Btrfs && !everything && turn != policy * 2 + usize::from(zero_fill.is_some())
+                {
+                    continue;
+                }
                 run(stage, &device, &setting, &mut figures);
                 if stage != "die" {
                     clear(&device.path());
