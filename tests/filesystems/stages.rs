@@ -128,7 +128,7 @@ fn at_roll(setting: &Setting, _: &Path) {
         let largest = vec![1; log.record_bytes_max()];
         for _ in 0..5 {
             expect_full(&log.append(&largest).unwrap_err());
-            expect_full(&log.append_batch(&[&largest[..20_000], &largest[..40_000]]).unwrap_err());
+            expect_full(&log.append_batch(&[&largest[..4_000], &largest[..8_000]]).unwrap_err());
         }
         journal.check(&log);
         ballast.remove();
@@ -292,7 +292,7 @@ fn die(setting: &Setting, beside: &Path) {
     let number = journal.take_number();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let _ = log.append_with(5_000, |buffer| {
+            let _ = log.append_with(2_000, |buffer| {
                 buffer[..8].copy_from_slice(&number.to_le_bytes());
                 claimed.store(true, Ordering::Release);
                 loop {

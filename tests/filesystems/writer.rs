@@ -10,9 +10,9 @@ use tidelog::{Error, ErrorKind, Log, Lsn, Options, SyncPolicy};
 use crate::figures::Figures;
 use crate::support::payload;
 
-pub(crate) const SEGMENT_BYTES: u64 = 256 << 10;
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 10;
 /// The largest record; others are shorter.
-pub(crate) const RECORD_BYTES: usize = 12_000;
+pub(crate) const RECORD_BYTES: usize = 3_000;
 
 /// How a log is opened.
 #[derive(Clone, Debug)]
