@@ -78,6 +78,7 @@ fn child_opens_what_a_snapshot_shares() {
 /// A closed log is shared with a snapshot, and the device fills up: opening tells, and when there was room once it is
 /// safe again.
 #[test]
+#[ignore = "a store to a full Btrfs can wait in the kernel for minutes (btrfs_page_mkwrite, __reserve_bytes)"]
 fn a_log_that_a_snapshot_shares_is_an_error_on_a_full_device() {
     on_btrfs("a_log_that_a_snapshot_shares_is_an_error_on_a_full_device", |device| {
         let setting = Setting { device: device.path(), policy: 3, zero_fill: None };

@@ -82,7 +82,7 @@ fn child_is_cut() {
         for found in following.by_ref().take(BEFORE as usize) {
             match found {
                 Ok(payload) => {
-                    assert!(payload == record(u64::from_le_bytes(payload[..8].try_into().unwrap())))
+                    assert!(payload == record(u64::from_le_bytes(payload[..8].try_into().unwrap())));
                 }
                 Err(error) => {
                     expect_cut(&error);

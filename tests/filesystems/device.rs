@@ -102,7 +102,7 @@ impl Device {
         take(&kept, room, room);
         take(&taken, u64::MAX, 128 << 20);
         std::fs::remove_file(kept).unwrap();
-        rustix::fs::syncfs(&File::open(self.path()).unwrap()).unwrap();
+        rustix::fs::syncfs(File::open(self.path()).unwrap()).unwrap();
     }
 }
 

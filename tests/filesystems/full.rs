@@ -28,12 +28,10 @@ fn child_on_a_full_device() {
 /// Runs a stage in a child. One that dies of a signal is counted; what else goes wrong is a failure.
 fn run(stage: &str, device: &Device, setting: &Setting, figures: &mut Figures) {
     let role = format!("{stage}|{}|{}", device.beside().display(), setting.to_role());
-    let began = Instant::now();
     let output = finish(myself("full::child_on_a_full_device", &role));
     let said = String::from_utf8_lossy(&output.stdout);
     figures.cases += 1;
     figures.add(&said);
-    println!("{} {stage} {:?}", device.kind.name(), began.elapsed());
     if output.status.signal() == Some(SIGBUS) {
         figures.signals += 1;
         println!("{} {stage} {}: SIGBUS", device.kind.name(), setting.to_role());
@@ -116,6 +114,7 @@ fn a_full_xfs_is_an_error_and_goes_away_again() {
 }
 
 #[test]
+#[ignore = "a store to a full Btrfs can wait in the kernel for minutes (btrfs_page_mkwrite, __reserve_bytes)"]
 fn a_full_btrfs_is_an_error_and_goes_away_again() {
     fill_at_every_stage(Kind::Btrfs);
 }

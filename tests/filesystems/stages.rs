@@ -14,7 +14,10 @@ use crate::writer::{Journal, SEGMENT_BYTES, Setting, expect_full};
 /// Records that take more than two segments: those that were prepared ahead are not enough for them.
 pub(crate) const TWO_SEGMENTS: u64 = 100;
 
-pub(crate) const STAGES: [(&str, fn(&Setting, &Path)); 11] = [
+/// What a stage does, given a directory beside the device.
+type Stage = fn(&Setting, &Path);
+
+pub(crate) const STAGES: [(&str, Stage); 11] = [
     ("before-open", before_open),
     ("after-open", after_open),
     ("while-preparing", while_preparing),
@@ -64,7 +67,7 @@ fn before_open(setting: &Setting, _: &Path) {
             std::fs::create_dir_all(setting.log()).unwrap();
         }
         ballast.fill();
-        let error = setting.options().open(setting.log()).err().expect("there is no room for a log");
+        let error = setting.options().open(setting.log()).expect_err("there is no room for a log");
         journal.figures.saw(&error);
         expect_full(&error);
         ballast.remove();
