@@ -184,3 +184,37 @@ fn a_file_that_is_cut_is_an_error_or_an_abort_and_never_wrong_data() {
     println!("cut files: {figures}");
     assert!(figures.signals > 0 && figures.errors["Poisoned"] > 0 && figures.errors["Corrupt"] > 0);
 }
+
+/// What was cut away, and what nobody will find again, is not told to be durable: a sync of the mapping succeeds.
+#[test]
+fn a_sync_of_a_file_that_was_cut_or_removed_is_an_error() {
+    if role().is_some() {
+        return;
+    }
+    for policy in 0..4 {
+        for removed in [false, true] {
+            let scratch = quick_directory();
+            let setting = Setting { device: scratch.path().to_owned(), policy, zero_fill: None };
+            // Nobody syncs but this test.
+            let options = setting.options();
+            let options = if policy == 2 {
+                options.sync_policy(tidelog::SyncPolicy::periodic(std::time::Duration::from_secs(3600)))
+            } else {
+                options
+            };
+            let log = options.open(setting.log()).unwrap();
+            let lsn = log.append_nowait(b"stored, and cut away").unwrap();
+            assert!(log.watermarks().published > lsn);
+            if removed {
+                std::fs::remove_file(setting.log().join(format!("{:020}.seg", 0))).unwrap();
+            } else {
+                cut(&setting.log(), (0, 4096, true));
+            }
+            let error = log.sync().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+            assert!(log.watermarks().durable <= lsn);
+            assert_eq!(log.append(b"more").unwrap_err().kind(), ErrorKind::Poisoned);
+            assert_eq!(log.close().unwrap_err().kind(), ErrorKind::Poisoned);
+        }
+    }
+}

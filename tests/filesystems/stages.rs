@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidelog::{LastClose, Log, Lsn};
 
 use crate::ballast::Ballast;
+use crate::support::names;
 use crate::writer::{Journal, SEGMENT_BYTES, Setting, expect_full};
 
 /// Records that take more than two segments: those that were prepared ahead are not enough for them.
@@ -134,12 +135,24 @@ fn at_roll(setting: &Setting, _: &Path) {
             expect_full(&log.append_batch(&[&largest[..4_000], &largest[..8_000]]).unwrap_err());
         }
         journal.check(&log);
+        nothing_half_made(setting);
         ballast.remove();
         journal.go_on(&log, TWO_SEGMENTS / 2);
     }
     journal.check(&log);
     log.close().unwrap();
     journal.figures.print();
+}
+
+/// A file that was allocated in part does not stay: it would keep the very room that is missing.
+fn nothing_half_made(setting: &Setting) {
+    // One may be there for a moment, while the log tries again.
+    let half_made = || names(&setting.log()).into_iter().find(|name| name.ends_with(".tmp"));
+    let gone = (0..500).any(|_| {
+        std::thread::sleep(Duration::from_millis(2));
+        half_made().is_none()
+    });
+    assert!(gone, "{:?} stays", half_made());
 }
 
 fn newest(journal: &Journal) -> Lsn {
