@@ -92,6 +92,14 @@ impl Keeper {
         }
     }
 
+    /// One round of what `run` does, for a log without threads.
+    #[cfg(feature = "testing")]
+    pub(crate) fn round(&self, marks: &mut Marks, waiting: bool) {
+        self.look_after(marks);
+        // Who waits is told of a failure by the supply.
+        let _ = self.supply(waiting);
+    }
+
     /// Sees which segments are full by now, and which retired ones are free.
     fn look_after(&self, marks: &mut Marks) {
         // The published watermark frees slots; it is walked only when a segment's end was passed.
@@ -184,7 +192,7 @@ impl Keeper {
     pub(crate) fn put_away(&self, first: u64) -> Result<()> {
         let mut stock = lock(&self.stock);
         for spare in std::mem::take(&mut stock.spares) {
-            spare.discard()?;
+            spare.discard(&self.directory)?;
         }
         drop(self.chain.catalog.take_from(first));
         // By the directory: one whose preparation failed at its last step may have its name and no place in the log.

@@ -21,6 +21,8 @@ mod reentry;
 #[allow(unsafe_code, reason = "raw access to mapped memory lives here; see the proofs in the module")]
 mod region;
 mod segment;
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+mod sim;
 mod snapshot;
 mod stats;
 mod storage;
@@ -39,6 +41,16 @@ pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
 pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
 pub use crate::stats::Stats;
 pub use crate::tail::Tail;
+
+/// A simulated disk, for tests of this crate and of what is built on it.
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+pub mod testing {
+    pub use crate::segment::probe::{Probe, Standing};
+    pub use crate::sim::{Cut, Disk, Fault, Operation, Pick, Possibilities};
+}
+
+#[cfg(all(feature = "testing", tidelog_loom))]
+compile_error!("the model checker has its own memory; build it without the feature `testing`");
 
 /// What the model checker in `loom-tests` drives: the production protocol itself.
 #[cfg(tidelog_loom)]

@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::primitive::Arc;
 use crate::record::PinnedRecord;
 use crate::snapshot::Snapshot;
-use crate::storage::Directory;
+use crate::storage::{Directory, SharedStorage};
 use crate::tail::Tail;
 
 /// Reads a log without its lock, in any process, while its writer goes on. It never blocks the writer, and
@@ -39,7 +39,7 @@ impl Options {
     /// # Errors
     /// As [`LogReader::open`].
     pub fn open_reader(&self, directory: impl AsRef<Path>) -> Result<LogReader> {
-        LogReader::on(directory.as_ref(), self.any_file_system)
+        LogReader::look(self.storage(), directory.as_ref(), self.any_file_system)
     }
 }
 
@@ -53,8 +53,17 @@ impl LogReader {
         Options::new().open_reader(directory)
     }
 
-    pub(crate) fn on(directory: &Path, any_file_system: bool) -> Result<Self> {
-        let directory = Arc::new(Directory::look(directory, any_file_system)?);
+    /// Looks at a log on a simulated disk.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(feature = "testing")]
+    pub fn open_on(disk: &crate::sim::Disk, directory: impl AsRef<Path>) -> Result<Self> {
+        Options::new().disk(disk).open_reader(directory)
+    }
+
+    fn look(storage: SharedStorage, directory: &Path, any_file_system: bool) -> Result<Self> {
+        let directory = Arc::new(Directory::look(storage, directory, any_file_system)?);
         let watch = Arc::new(Watch::new(Arc::clone(&directory))?);
         Ok(Self { directory, watch })
     }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::policy::{Checksum, SyncPolicy};
+use crate::storage::{SharedStorage, System};
 
 /// Options to open a [`Log`](crate::Log) with; [`open`](Self::open) does it.
 ///
@@ -28,6 +29,8 @@ pub struct Options {
     pub(crate) zero_fill_bytes: Option<usize>,
     pub(crate) recycle_max: Option<usize>,
     pub(crate) any_file_system: bool,
+    #[cfg(feature = "testing")]
+    pub(crate) disk: Option<crate::sim::Disk>,
 }
 
 /// Zero-fill in pieces of this size gives the page cache its smallest folios, so that a sync of one
@@ -114,6 +117,22 @@ impl Options {
             SyncPolicy::Periodic { .. } => ZERO_FILL_PERIODIC,
             SyncPolicy::Immediate | SyncPolicy::Grouped { .. } => ZERO_FILL_DURABLE,
         })
+    }
+
+    /// The log is on a simulated disk instead of the system's files.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn disk(mut self, disk: &crate::sim::Disk) -> Self {
+        self.disk = Some(disk.clone());
+        self
+    }
+
+    pub(crate) fn storage(&self) -> SharedStorage {
+        #[cfg(feature = "testing")]
+        if let Some(disk) = &self.disk {
+            return std::sync::Arc::new(disk.clone());
+        }
+        System::shared()
     }
 
     pub(crate) fn spares_max(&self) -> usize {

@@ -60,20 +60,27 @@ impl Source {
         }
     }
 
-    /// Everything below was seen published.
+    /// The segment with its header read again, if it has changed since.
+    ///
+    /// # Errors
+    /// `Retired` where the segment is gone: its header, which would tell, cannot be read again.
+    fn renewed(&self, segment: &Arc<Segment>, position: u64) -> Result<Option<Arc<Segment>>> {
+        let Self::Watched(watch) = self else { return Ok(None) };
+        watch.refresh()?;
+        let start = watch.catalog.start();
+        if position < start {
+            return Err(Error::retired(Lsn::new(position), Lsn::new(start)));
+        }
+        let now = watch.catalog.find(segment.number());
+        Ok(now.filter(|now| !Arc::ptr_eq(now, segment)))
+    }
+
+    /// How far the log was seen published.
     fn published(&self) -> u64 {
         match self {
             Self::Own(chain) => chain.published().position(),
             Self::Watched(watch) => watch.published().position(),
         }
-    }
-
-    /// The segment with its header read again, if it has changed since.
-    fn renewed(&self, segment: &Arc<Segment>) -> Result<Option<Arc<Segment>>> {
-        let Self::Watched(watch) = self else { return Ok(None) };
-        watch.refresh()?;
-        let now = watch.catalog.find(segment.number());
-        Ok(now.filter(|now| !Arc::ptr_eq(now, segment)))
     }
 
     /// Where the log ends for good; `None` while it may grow.
@@ -163,15 +170,12 @@ impl Tail {
                 return Ok(None);
             };
             let base = segment.base();
+            // Before the frame is looked at, which may be published in between.
+            let published = self.source.published();
             match Mapped::new(segment)?.examine(self.position - base) {
+                Found::Unwritten | Found::Claimed { .. } if self.position >= published => return Ok(None),
                 Found::Unwritten | Found::Claimed { .. } => {
-                    // Looked at again if it was published meanwhile; what was published and is not there is gone.
-                    if self.position >= self.source.published() {
-                        return Ok(None);
-                    }
-                    if !Mapped::new(segment)?.is_published(self.position - base) {
-                        return Err(segment.corrupt(self.position, "a frame that was published is gone"));
-                    }
+                    return Err(segment.corrupt(self.position, "a frame that was published is gone"));
                 }
                 Found::Padding { next } => self.position = base + next,
                 Found::End => self.position = segment.end(),
@@ -180,7 +184,7 @@ impl Tail {
                     self.position = base + frame.next();
                     return Ok(Some((lsn, frame)));
                 }
-                Found::Bad(damage) => match self.source.renewed(segment)? {
+                Found::Bad(damage) => match self.source.renewed(segment, self.position)? {
                     Some(renewed) => self.segment = Some(renewed),
                     None => return Err(segment.corrupt(self.position, damage.describe())),
                 },

@@ -15,9 +15,12 @@ pub(crate) fn segment_at(segments: &[Arc<Segment>], lsn: u64) -> Result<&Arc<Seg
         let index = lsn.checked_sub(first.base())? / first.identity().segment_bytes;
         segments.get(usize::try_from(index).ok()?)
     });
-    found.ok_or_else(|| {
-        let start = segments.first().map_or(0, |segment| segment.base());
-        Error::retired(Lsn::new(lsn), Lsn::new(start))
+    found.ok_or_else(|| match segments.last() {
+        Some(last) if lsn >= last.end() => last.missing_after(lsn),
+        _ => {
+            let start = segments.first().map_or(0, |segment| segment.base());
+            Error::retired(Lsn::new(lsn), Lsn::new(start))
+        }
     })
 }
 

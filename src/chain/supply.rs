@@ -1,7 +1,7 @@
 //! Prepared segments: how far they reach, who waits for more, and why none came.
 
 use crate::error::Result;
-use crate::primitive::{Condvar, Mutex, lock, wait, wait_timeout};
+use crate::primitive::{Condvar, Mutex, MutexGuard, lock, wait, wait_timeout};
 use std::time::Duration;
 
 /// Claims wait here for segments, the preparer for demand. Nobody comes here while the next segment is ready.
@@ -12,6 +12,19 @@ pub(crate) struct Supply {
     changed: Condvar,
     /// Something to do for the preparer.
     wanted: Condvar,
+    /// Where there is no preparer's thread: what whoever waits does instead.
+    #[cfg(feature = "testing")]
+    inline: std::sync::OnceLock<Inline>,
+}
+
+#[cfg(feature = "testing")]
+struct Inline(Box<dyn Fn() + Send + Sync>);
+
+#[cfg(feature = "testing")]
+impl core::fmt::Debug for Inline {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Inline")
+    }
 }
 
 #[derive(Debug)]
@@ -60,6 +73,8 @@ impl Supply {
             }),
             changed: Condvar::new(),
             wanted: Condvar::new(),
+            #[cfg(feature = "testing")]
+            inline: std::sync::OnceLock::new(),
         }
     }
 
@@ -101,7 +116,7 @@ impl Supply {
             }
             state.demand = true;
             self.wanted.notify_all();
-            state = wait(&self.changed, state);
+            state = self.await_change(state);
         }
     }
 
@@ -132,8 +147,24 @@ impl Supply {
             }
             state.demand = true;
             self.wanted.notify_all();
-            state = wait(&self.changed, state);
+            state = self.await_change(state);
         }
+    }
+
+    /// There will be no preparer's thread: `run` does its work.
+    #[cfg(feature = "testing")]
+    pub(crate) fn prepare_inline(&self, run: impl Fn() + Send + Sync + 'static) {
+        let _ = self.inline.set(Inline(Box::new(run)));
+    }
+
+    fn await_change<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        #[cfg(feature = "testing")]
+        if let Some(Inline(run)) = self.inline.get() {
+            drop(state);
+            run();
+            return lock(&self.state);
+        }
+        wait(&self.changed, state)
     }
 
     /// A segment was put into the ring: pads the claims that were left in it, then lets the log grow into it.

@@ -9,7 +9,7 @@ use crate::format::verify::Verifiers;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::segment::scan::Published;
-use crate::storage::Directory;
+use crate::storage::{Access, Directory, Listing};
 
 /// A log that somebody else may be writing.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Watch {
         let known = self.catalog.view();
         let listing = self.directory.list()?;
         let mut segments: Vec<Arc<Segment>> = Vec::new();
-        for base in listing.segments.into_iter().filter(|base| *base >= meta.start) {
+        for base in live(listing, &meta) {
             let number = base / meta.segment_bytes;
             if segments.last().is_some_and(|last| last.number() + 1 != number) {
                 // The rest is being removed or is yet to be named; a gap is for the writer's recovery to judge.
@@ -72,8 +72,8 @@ impl Watch {
     /// the header tells.
     fn is_current(&self, segment: &Segment) -> bool {
         let Some(body) = segment.mapped_body() else { return true };
-        let header = self.directory.open_segment(segment.base(), false);
-        let header = header.and_then(|file| self.directory.read_header(&file, segment.identity()));
+        let header = self.directory.open_segment(segment.base(), Access::Read);
+        let header = header.and_then(|file| self.directory.read_header(&*file, segment.identity()));
         header.is_ok_and(|header| Verifiers::new(&header.identity, &header.sessions) == body.verifiers)
     }
 
@@ -91,8 +91,8 @@ impl Watch {
     fn see_proven(&self, published: Published) -> Result<Published> {
         let position = published.position();
         let Some(segment) = self.catalog.find_at(position) else { return Ok(published) };
-        let header = self.directory.open_segment(segment.base(), false);
-        let header = header.and_then(|file| self.directory.read_header(&file, segment.identity()));
+        let header = self.directory.open_segment(segment.base(), Access::Read);
+        let header = header.and_then(|file| self.directory.read_header(&*file, segment.identity()));
         let header = match header {
             Ok(header) => header,
             // One that has been retired meanwhile has nothing to tell.
@@ -131,17 +131,24 @@ fn read_meta(directory: &Directory) -> Result<Meta> {
     directory.read_meta()?.ok_or_else(|| Error::not_found(directory.path()))
 }
 
-/// Everything below is written, by the marks in the headers; so that nothing before it need be walked.
+/// The bases of the log's segments. A name that fits no place in the log is for the writer's recovery to judge.
+fn live(listing: Listing, meta: &Meta) -> impl DoubleEndedIterator<Item = u64> {
+    let (start, segment_bytes) = (meta.start, meta.segment_bytes);
+    listing.segments.into_iter().filter(move |base| *base >= start && base.is_multiple_of(segment_bytes))
+}
+
+/// Everything below is written, by the marks and the durable hints in the headers: nothing before it need be walked,
+/// and a word that says otherwise there is damaged.
 fn known_complete(directory: &Directory, meta: &Meta) -> Result<u64> {
     let listing = directory.list()?;
-    for base in listing.segments.into_iter().rev().filter(|base| *base >= meta.start) {
+    for base in live(listing, meta).rev() {
         let number = base / meta.segment_bytes;
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
-        let Ok(file) = directory.open_segment(base, false) else { continue };
-        let header = directory.read_header(&file, &identity)?;
+        let Ok(file) = directory.open_segment(base, Access::Read) else { continue };
+        let header = directory.read_header(&*file, &identity)?;
         let trusted = header.tail_mark.filter(|mark| mark.durable || mark.boot == directory.boot().0);
-        if let Some(mark) = trusted {
-            return Ok(mark.end);
+        if let Some(end) = trusted.map(|mark| mark.end).max(header.durable_hint) {
+            return Ok(end);
         }
     }
     Ok(meta.start)

@@ -13,7 +13,7 @@ const SLOT_BYTES: usize = 128;
 /// From one slot to the other: they share no sector and no page.
 const SLOT_STRIDE: usize = 4096;
 /// Size of the file.
-const META_BYTES: usize = 8192;
+pub(crate) const META_BYTES: usize = 8192;
 const AT_CRC: usize = 120;
 
 /// The contents of `log.meta`.

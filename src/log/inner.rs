@@ -36,13 +36,17 @@ pub(super) struct Inner {
     /// What `log.meta` says; changed by one retirement at a time.
     meta: Mutex<Meta>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// How far segments are marked, where no keeper's thread keeps that to itself.
+    #[cfg(feature = "testing")]
+    marks: Arc<Mutex<Marks>>,
     /// The outcome of closing, for everybody who closes.
     closed: Mutex<Option<Result<()>>>,
 }
 
 impl Inner {
     pub(super) fn open(options: &Options, path: &Path) -> Result<Self> {
-        let directory = Arc::new(Directory::lock_for_writing(path, options.any_file_system)?);
+        let directory =
+            Arc::new(Directory::lock_for_writing(options.storage(), path, options.any_file_system)?);
         let recovered = recover(&directory, options)?;
         let (meta, session) = (recovered.meta, recovered.session);
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
@@ -75,6 +79,8 @@ impl Inner {
         }
         let syncer =
             Arc::new(Syncer::new(Arc::clone(&chain), Arc::clone(&directory), policy, Arc::clone(&counters)));
+        #[cfg(feature = "testing")]
+        let marks = Arc::new(Mutex::new(Marks::new(recovered.tail, meta.segment_bytes)));
         let inner = Self {
             chain,
             syncer,
@@ -86,8 +92,15 @@ impl Inner {
             report: recovered.report,
             meta: Mutex::new(meta),
             threads: Mutex::new(Vec::new()),
+            #[cfg(feature = "testing")]
+            marks,
             closed: Mutex::new(None),
         };
+        #[cfg(feature = "testing")]
+        if !inner.directory.storage().has_threads() {
+            inner.prepare_inline();
+            return Ok(inner);
+        }
         inner.start_threads()?;
         Ok(inner)
     }
@@ -100,6 +113,23 @@ impl Inner {
             self.start_thread("tidelog-syncer", move || run_periodic(&syncer, &ticker))?;
         }
         Ok(())
+    }
+
+    /// Whoever needs a segment makes it ready.
+    #[cfg(feature = "testing")]
+    fn prepare_inline(&self) {
+        let (keeper, marks) = (Arc::downgrade(&self.keeper), Arc::clone(&self.marks));
+        self.chain.supply().prepare_inline(move || {
+            if let Some(keeper) = keeper.upgrade() {
+                keeper.round(&mut lock(&marks), true);
+            }
+        });
+    }
+
+    /// What the keeper's thread would do now.
+    #[cfg(feature = "testing")]
+    pub(super) fn upkeep(&self) {
+        self.keeper.round(&mut lock(&self.marks), false);
     }
 
     fn start_thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
@@ -154,7 +184,7 @@ impl Inner {
     fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
         let proven = meta.proven.max(self.chain.durability.durable());
         let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
-        self.directory.update_meta(&next)?;
+        self.directory.update_meta(meta, &next)?;
         *meta = next;
         Ok(())
     }

@@ -326,6 +326,13 @@ impl Log {
         &self.inner.report
     }
 
+    /// Does what the background would do by now, for a log on a simulated disk without threads: prepares segments,
+    /// marks those that are full, and lets go of retired ones.
+    #[cfg(feature = "testing")]
+    pub fn upkeep(&self) {
+        self.inner.upkeep();
+    }
+
     /// What the log has done since.
     #[must_use]
     pub fn stats(&self) -> Stats {

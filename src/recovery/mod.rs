@@ -21,7 +21,8 @@ use crate::lsn::Lsn;
 use crate::options::Options;
 use crate::primitive::Arc;
 use crate::segment::Segment;
-use crate::storage::{Directory, Listing, Spare, random_u64, unix_nanos};
+use crate::segment::scan::Source;
+use crate::storage::{Access, Directory, Listing, SharedStorage, Spare};
 
 /// An opened log, ready to be put to work.
 #[derive(Debug)]
@@ -71,14 +72,22 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     let opened = suspects.iter().flat_map(|suspect| suspect.header.sessions.iter().skip(1));
     let opened = opened.map(|session| session.start).max().unwrap_or(0);
     let newest = suspects.last().map_or(known.end, Suspect::base);
-    // A mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
+    // A durable mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
     // of the session table puts that in doubt.
     let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
-    let closed = marked >= newest
-        && suspects.last().is_some_and(|suspect| suspect.header.tail_mark.is_some())
-        && !torn_session;
+    let marked_last = suspects.last().filter(|last| last.header.tail_mark.is_some_and(|mark| mark.durable));
+    let closed = match marked_last {
+        Some(last) if marked >= newest && !torn_session => is_last_word(directory, last, marked)?,
+        _ => false,
+    };
     // What a closed log holds is durable; another sync would only write the pages that were populated ahead.
     let rewritten = if closed { 0 } else { sync_suspects(directory, &suspects)? };
+    if !closed {
+        // A writer that was killed may not have come to make durable the names that it gave, the way to them, or
+        // what it wrote to the metadata.
+        directory.sync_names()?;
+        directory.settle_meta(&meta)?;
+    }
     if closed && marked < meta.proven {
         // The newest segments are gone, and with them every trace of their records but this.
         return Err(missing(directory, marked.next_multiple_of(meta.segment_bytes)));
@@ -118,9 +127,9 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         number: last.number.wrapping_add(1),
         checksum: options.checksum,
         acks_durable: options.sync_policy.acknowledges_durable(),
-        nonce: random_u64(),
+        nonce: directory.storage().random(),
         boot: directory.boot().0,
-        opened_unix_ns: unix_nanos(),
+        opened_unix_ns: directory.storage().unix_nanos(),
     };
     let repaired = repair::repair(directory, suspects, &found, closed, &session, &mut next_spare)?;
     if directory.found_poisoned() {
@@ -198,8 +207,8 @@ fn create(
     }
     let mut log_id = [0; 16];
     let (low, high) = log_id.split_at_mut(8);
-    low.copy_from_slice(&random_u64().to_le_bytes());
-    high.copy_from_slice(&random_u64().to_le_bytes());
+    low.copy_from_slice(&directory.storage().random().to_le_bytes());
+    high.copy_from_slice(&directory.storage().random().to_le_bytes());
     let meta =
         Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0, generation: 0, proven: 0 };
     let session = Session {
@@ -207,9 +216,9 @@ fn create(
         number: 1,
         checksum: options.checksum,
         acks_durable: options.sync_policy.acknowledges_durable(),
-        nonce: random_u64(),
+        nonce: directory.storage().random(),
         boot: directory.boot().0,
-        opened_unix_ns: unix_nanos(),
+        opened_unix_ns: directory.storage().unix_nanos(),
     };
     let report = RecoveryReport {
         last_close: LastClose::Created,
@@ -242,9 +251,12 @@ fn create(
 fn first_segment_is_empty(directory: &Directory) -> Result<bool> {
     let path = directory.segment_path(0);
     let failed = |error| Error::io("cannot read a segment", &path, error);
-    let length = std::fs::metadata(&path).map_err(failed)?.len();
-    let data = length.saturating_sub(crate::limits::HEADER_BYTES);
-    Ok(window::Window::new(path.clone(), data).next_nonzero(0).map_err(failed)?.is_none())
+    let file = directory.storage().open(&path, Access::Read).map_err(failed)?;
+    let data = file.len().map_err(failed)?.saturating_sub(crate::limits::HEADER_BYTES);
+    Ok(window::Window::new(directory.storage(), path.clone(), data)
+        .next_nonzero(0)
+        .map_err(failed)?
+        .is_none())
 }
 
 fn missing(directory: &Directory, base: u64) -> Error {
@@ -270,9 +282,10 @@ fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Kn
         }
         let number = base / meta.segment_bytes;
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
-        let file = directory.open_segment(base, true)?;
-        let header = directory.read_header(&file, &identity)?;
-        let suspect = Suspect { path: directory.segment_path(base), header };
+        let file = directory.open_segment(base, Access::Write)?;
+        let header = directory.read_header(&*file, &identity)?;
+        let storage = SharedStorage::clone(directory.storage());
+        let suspect = Suspect { storage, path: directory.segment_path(base), header };
         let durable = suspect.header.tail_mark.filter(|mark| mark.durable);
         if durable.is_some_and(|mark| mark.end == suspect.end()) && !suspects.is_empty() {
             known.end = suspect.end();
@@ -324,6 +337,16 @@ fn sync_suspects(directory: &Directory, suspects: &[Suspect]) -> Result<u64> {
         }
     }
     Ok(rewritten)
+}
+
+/// True when nothing stands where the mark of `close` says that the log ends. A frame there is of a later opening,
+/// which had taken the mark away: then the mark is an old one that came back, and says nothing.
+fn is_last_word(directory: &Directory, newest: &Suspect, end: u64) -> Result<bool> {
+    let offset = end - newest.base();
+    let room = newest.header.identity.segment_bytes;
+    let mut window = window::Window::new(directory.storage(), newest.path.clone(), room.min(offset + 8));
+    let word = if offset < room { Source::word(&mut window, offset) } else { Ok(0) };
+    word.map(|word| word == 0).map_err(|error| survey::unreadable(directory, newest.base(), error))
 }
 
 /// What interrupted operations left: nothing in force.

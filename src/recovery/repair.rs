@@ -1,19 +1,16 @@
 //! Carrying the decision out: holes become padding, a torn tail becomes zeros, and all that is kept is made
 //! durable before the log is used.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use super::survey::{Survey, Suspect};
-use super::window::Window;
 use crate::error::{Error, Result};
 use crate::format::checksum::mask;
 use crate::format::frame::{self, Kind, SHORT_PADDING_BYTES};
 use crate::format::header::{AT_TAIL_MARK, Header, Identity, PAGE, Session, TAIL_MARK_BYTES, TailMark};
 use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
-use crate::storage::{Body, Directory, filesystem, zero};
+use crate::storage::{Body, Directory, StorageFile, zero};
 
 /// Zeros are written in the smallest pieces, so that the page cache's folios stay small.
 const ZERO_BYTES: usize = 4096;
@@ -69,8 +66,10 @@ pub(super) fn repair(
         let base = active.base();
         let file = active.open().map_err(failed(base))?;
         // A snapshot or a copy that shares its blocks would make of a full disk a signal at some later store.
-        filesystem::unshare(&file, || rewrite(&active)).map_err(failed(base))?;
-        match begin_session(&active, &file, session).map_err(failed(base))? {
+        if !file.unshare().map_err(failed(base))? {
+            rewrite(&active).map_err(failed(base))?;
+        }
+        match begin_session(&active, &*file, session).map_err(failed(base))? {
             Some(header) => {
                 let body = directory.map_for_writing(file, &header)?;
                 // The header page alone: a sync of the file would write the pages that were populated ahead.
@@ -121,7 +120,7 @@ fn drop_later_segments(
 
 /// Offset behind the last word that is not zero, at or after `from`; zero where there is none.
 fn last_nonzero(suspect: &Suspect, from: u64) -> io::Result<u64> {
-    let mut window = Window::new(suspect.path.clone(), suspect.header.identity.segment_bytes);
+    let mut window = suspect.window();
     let mut at = from;
     let mut last = 0;
     while let Some(offset) = window.next_nonzero(at)? {
@@ -140,7 +139,7 @@ fn zero_tail(suspect: &Suspect, tail: u64) -> io::Result<u64> {
     let mut to = end;
     while to > tail {
         let from = (to - 1).saturating_sub((to - 1 - base) % ZERO_BYTES as u64).max(tail);
-        zero(&file, HEADER_BYTES + (from - base), HEADER_BYTES + (to - base), ZERO_BYTES)?;
+        zero(&*file, HEADER_BYTES + (from - base), HEADER_BYTES + (to - base), ZERO_BYTES)?;
         to = from;
     }
     Ok(end)
@@ -168,7 +167,7 @@ fn padding_stores(seed: u64, lsn: u64, bytes: u64) -> impl Iterator<Item = (u64,
 
 /// Records this opening in the segment's header and takes the mark of the last closing away; the caller makes
 /// that durable before anything is appended. `None` when the table is full.
-fn begin_session(active: &Suspect, file: &File, session: &Session) -> io::Result<Option<Header>> {
+fn begin_session(active: &Suspect, file: &dyn StorageFile, session: &Session) -> io::Result<Option<Header>> {
     let mut header = active.header.clone();
     // An opening that wrote nothing gives its entry up, unless it is the segment's first.
     if header.sessions.len() > 1 && header.sessions.last().is_some_and(|last| last.start == session.start) {

@@ -1,7 +1,6 @@
 //! Finding the end of the log: walks the frames of the segments that are not known to be complete, and
 //! collects what they prove. Reads only.
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -15,11 +14,12 @@ use crate::limits::claim_max;
 use crate::lsn::Lsn;
 use crate::policy::Checksum;
 use crate::segment::scan::{Damage, Found, Frame, Layout, examine};
-use crate::storage::{Boot, Directory};
+use crate::storage::{Access, Boot, Directory, File, SharedStorage};
 
 /// A segment that is looked into.
 #[derive(Debug)]
 pub(super) struct Suspect {
+    pub(super) storage: SharedStorage,
     pub(super) path: PathBuf,
     pub(super) header: Header,
 }
@@ -27,7 +27,12 @@ pub(super) struct Suspect {
 impl Suspect {
     /// Opens the file; not kept open, as there may be more of them than descriptors.
     pub(super) fn open(&self) -> io::Result<File> {
-        File::options().read(true).write(true).open(&self.path)
+        self.storage.open(&self.path, Access::Write)
+    }
+
+    /// Its frames, to be read.
+    pub(super) fn window(&self) -> Window {
+        Window::new(&self.storage, self.path.clone(), self.header.identity.segment_bytes)
     }
 
     pub(super) fn base(&self) -> u64 {
@@ -137,8 +142,7 @@ impl<'a> Walk<'a> {
     fn new(directory: &'a Directory, suspects: &'a [Suspect], from: u64, proven: u64) -> Self {
         let open = |suspect: &'a Suspect| {
             let identity = &suspect.header.identity;
-            let window = Window::new(suspect.path.clone(), identity.segment_bytes);
-            (suspect, window, Verifiers::new(identity, &suspect.header.sessions))
+            (suspect, suspect.window(), Verifiers::new(identity, &suspect.header.sessions))
         };
         let total: u64 = suspects.iter().map(|suspect| suspect.header.identity.segment_bytes).sum();
         Self {
@@ -400,6 +404,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn unreadable(directory: &Directory, base: u64, error: io::Error) -> Error {
+pub(super) fn unreadable(directory: &Directory, base: u64, error: io::Error) -> Error {
     Error::io("cannot read a segment", &directory.segment_path(base), error)
 }

@@ -1,13 +1,12 @@
 //! A segment file read with `pread`: an unreadable block is an error here, where through a mapping it would
 //! be a signal.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::limits::HEADER_BYTES;
 use crate::segment::scan::Source;
+use crate::storage::{Access, File, SharedStorage};
 
 /// Bytes read at a time.
 const READ_BYTES: u64 = 1 << 20;
@@ -15,6 +14,7 @@ const READ_BYTES: u64 = 1 << 20;
 /// A sliding window over a segment's frames. Offsets count from the segment's base.
 #[derive(Debug)]
 pub(super) struct Window {
+    storage: SharedStorage,
     path: PathBuf,
     /// Opened when it is first read, so that many segments do not need as many descriptors.
     file: Option<File>,
@@ -24,8 +24,15 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(path: PathBuf, segment_bytes: u64) -> Self {
-        Self { path, file: None, segment_bytes, buffer: Vec::new(), start: 0 }
+    pub(super) fn new(storage: &SharedStorage, path: PathBuf, segment_bytes: u64) -> Self {
+        Self {
+            storage: SharedStorage::clone(storage),
+            path,
+            file: None,
+            segment_bytes,
+            buffer: Vec::new(),
+            start: 0,
+        }
     }
 
     /// Gives file and memory back; reading on opens the file again.
@@ -37,7 +44,7 @@ impl Window {
     fn read(&mut self, offset: u64, len: u64) -> io::Result<()> {
         let file = match &self.file {
             Some(file) => file,
-            None => self.file.insert(File::open(&self.path)?),
+            None => self.file.insert(self.storage.open(&self.path, Access::Read)?),
         };
         self.buffer.resize(len as usize, 0);
         self.start = offset;

@@ -11,8 +11,64 @@ use crate::primitive::{AtomicU64, Ordering};
 /// A shared mapping of a whole segment file, header page included. Offsets count from the file's beginning.
 #[derive(Debug)]
 pub(crate) struct Region {
-    map: MmapRaw,
+    memory: Memory,
     writable: bool,
+}
+
+#[derive(Debug)]
+enum Memory {
+    File(MmapRaw),
+    #[cfg(feature = "testing")]
+    Simulated(Box<dyn Simulated>),
+}
+
+/// A mapping of a simulated file.
+#[cfg(feature = "testing")]
+pub(crate) trait Simulated: core::fmt::Debug + Send + Sync {
+    /// The bytes, always at the same place.
+    fn words(&self) -> &[AtomicU64];
+
+    /// A range is given out to be written to by this thread, until it stores a word.
+    fn touched(&self, range: Range<usize>);
+
+    /// A word was stored.
+    fn stored(&self, offset: usize);
+
+    fn flush(&self, range: Range<usize>) -> io::Result<()>;
+}
+
+impl Memory {
+    #[inline]
+    fn start(&self) -> *mut u8 {
+        match self {
+            Self::File(map) => map.as_mut_ptr(),
+            #[cfg(feature = "testing")]
+            Self::Simulated(simulated) => simulated.words().as_ptr().cast::<u8>().cast_mut(),
+        }
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        match self {
+            Self::File(map) => map.len(),
+            #[cfg(feature = "testing")]
+            Self::Simulated(simulated) => simulated.words().len() * 8,
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    fn touched(&self, range: Range<usize>) {
+        if let Self::Simulated(simulated) = self {
+            simulated.touched(range);
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    fn stored(&self, offset: usize) {
+        if let Self::Simulated(simulated) = self {
+            simulated.stored(offset);
+        }
+    }
 }
 
 impl Region {
@@ -24,13 +80,19 @@ impl Region {
         let mut options = MmapOptions::new();
         options.len(len);
         let map = if writable { options.map_raw(file)? } else { options.map_raw_read_only(file)? };
-        Ok(Self { map, writable })
+        Ok(Self { memory: Memory::File(map), writable })
+    }
+
+    /// Maps a simulated file.
+    #[cfg(feature = "testing")]
+    pub(crate) fn simulated(simulated: Box<dyn Simulated>, writable: bool) -> Self {
+        Self { memory: Memory::Simulated(simulated), writable }
     }
 
     #[inline]
     fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8) && offset < self.map.len(), "word offset {offset} out of place");
-        let word = self.map.as_mut_ptr().wrapping_add(offset).cast::<u64>();
+        assert!(offset.is_multiple_of(8) && offset < self.memory.len(), "word offset {offset} out of place");
+        let word = self.memory.start().wrapping_add(offset).cast::<u64>();
         // SAFETY: `word` lies inside the mapping (it is a multiple of eight below the length, and mappings are
         // whole pages), is aligned because mappings begin on a page, and lives as long as `self`. Concurrent
         // accesses to a frame's header word are all atomic; other words are only touched under the exclusion
@@ -49,6 +111,8 @@ impl Region {
     pub(crate) fn store_relaxed(&self, offset: usize, value: u64) {
         assert!(self.writable, "store into a read-only mapping");
         self.word(offset).store(value.to_le(), Ordering::Relaxed);
+        #[cfg(feature = "testing")]
+        self.memory.stored(offset);
     }
 
     /// Stores a word before any later store of this thread, as seen after the thread is killed: the compiler
@@ -64,6 +128,8 @@ impl Region {
     pub(crate) fn store_release(&self, offset: usize, value: u64) {
         assert!(self.writable, "store into a read-only mapping");
         self.word(offset).store(value.to_le(), Ordering::Release);
+        #[cfg(feature = "testing")]
+        self.memory.stored(offset);
     }
 
     /// The bytes of a range.
@@ -72,8 +138,8 @@ impl Region {
     /// Nobody writes to the range while the slice lives.
     #[inline]
     pub(crate) unsafe fn slice(&self, offset: usize, len: usize) -> &[u8] {
-        assert!(offset <= self.map.len() && len <= self.map.len() - offset, "slice out of the mapping");
-        let start = self.map.as_ptr().wrapping_add(offset);
+        assert!(offset <= self.memory.len() && len <= self.memory.len() - offset, "slice out of the mapping");
+        let start = self.memory.start().cast_const().wrapping_add(offset);
         // SAFETY: in bounds by the assertion, initialised because file pages are, never written meanwhile by
         // this function's contract.
         unsafe { core::slice::from_raw_parts(start, len) }
@@ -87,8 +153,10 @@ impl Region {
     #[allow(clippy::mut_from_ref, reason = "exclusion is the caller's, by the contract")]
     pub(crate) unsafe fn slice_mut(&self, offset: usize, len: usize) -> &mut [u8] {
         assert!(self.writable, "write to a read-only mapping");
-        assert!(offset <= self.map.len() && len <= self.map.len() - offset, "slice out of the mapping");
-        let start = self.map.as_mut_ptr().wrapping_add(offset);
+        assert!(offset <= self.memory.len() && len <= self.memory.len() - offset, "slice out of the mapping");
+        #[cfg(feature = "testing")]
+        self.memory.touched(offset..offset + len);
+        let start = self.memory.start().wrapping_add(offset);
         // SAFETY: in bounds by the assertion, initialised because file pages are, exclusive by this
         // function's contract.
         unsafe { core::slice::from_raw_parts_mut(start, len) }
@@ -97,17 +165,25 @@ impl Region {
     /// Writes the dirty pages of a range to stable storage (`msync(MS_SYNC)`, which Linux carries out as a
     /// data sync of the range).
     pub(crate) fn flush(&self, range: Range<usize>) -> io::Result<()> {
-        self.map.flush_range(range.start, range.len())
+        match &self.memory {
+            Memory::File(map) => map.flush_range(range.start, range.len()),
+            #[cfg(feature = "testing")]
+            Memory::Simulated(simulated) => simulated.flush(range),
+        }
     }
 
     /// Takes the write faults of a range now, so that writers do not. Best effort: without it writers fault.
     pub(crate) fn populate(&self, range: Range<usize>) {
-        let end = range.end.min(self.map.len());
+        let end = range.end.min(self.memory.len());
         let start = range.start & !(crate::limits::HEADER_BYTES as usize - 1);
         #[cfg(target_os = "linux")]
-        if self.writable && start < end {
+        #[allow(irrefutable_let_patterns, reason = "the only memory without the feature `testing`")]
+        if let Memory::File(map) = &self.memory
+            && self.writable
+            && start < end
+        {
             // An error (an old kernel, a full file system) costs speed only: nothing depends on the pages.
-            let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, start, end - start);
+            let _ = map.advise_range(memmap2::Advice::PopulateWrite, start, end - start);
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (start, end);
@@ -115,7 +191,7 @@ impl Region {
 
     /// Its length in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.map.len()
+        self.memory.len()
     }
 
     pub(crate) fn is_writable(&self) -> bool {

@@ -10,5 +10,7 @@ mod shadow;
 
 #[cfg(not(tidelog_loom))]
 pub(crate) use mapped::Region;
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+pub(crate) use mapped::Simulated;
 #[cfg(tidelog_loom)]
 pub(crate) use shadow::Region;

@@ -1,11 +1,13 @@
 //! One segment: its place in the log, its mapping, and the protocol inside it.
 
 pub(crate) mod claim;
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+pub(crate) mod probe;
 pub(crate) mod scan;
 
 use std::sync::OnceLock;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::header::{self, Identity, TailMark};
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
@@ -81,7 +83,7 @@ impl Segment {
         if let Some(body) = self.body.get() {
             return Ok(body);
         }
-        let directory = self.directory.as_ref().ok_or_else(crate::error::Error::closed)?;
+        let directory = self.directory.as_ref().ok_or_else(Error::closed)?;
         let body = directory.map_for_reading(&self.identity)?;
         Ok(self.body.get_or_init(|| body))
     }
@@ -95,7 +97,7 @@ impl Segment {
         }
         directory
             .see_whole(self.base(), body)
-            .map_err(|error| crate::error::Error::poisoned(&directory.segment_path(self.base()), error))
+            .map_err(|error| Error::poisoned(&directory.segment_path(self.base()), error))
     }
 
     /// Records in the header how far the segment is written; the kernel writes it back with time.
@@ -118,12 +120,26 @@ impl Segment {
         }
     }
 
+    /// The error for an LSN behind this segment, which lies below the end of the log but has no file.
+    #[cold]
+    pub(crate) fn missing_after(&self, lsn: u64) -> Error {
+        let base = lsn - lsn % self.identity.segment_bytes;
+        let Some(directory) = &self.directory else { return Error::closed() };
+        match directory.read_meta() {
+            Ok(Some(meta)) if base < meta.start => Error::retired(Lsn::new(lsn), Lsn::new(meta.start)),
+            _ => {
+                let path = directory.segment_path(base);
+                Error::corrupt("the segment's file is missing", &path, 0, Some(Lsn::new(base)))
+            }
+        }
+    }
+
     /// The error for a damaged frame at `lsn`.
     #[cold]
-    pub(crate) fn corrupt(&self, lsn: u64, what: &str) -> crate::error::Error {
+    pub(crate) fn corrupt(&self, lsn: u64, what: &str) -> Error {
         let directory = self.directory.as_ref();
         let name = crate::format::name::segment(self.base());
         let path = directory.map_or_else(|| name.clone().into(), |directory| directory.path().join(&name));
-        crate::error::Error::corrupt(what, &path, self.file_offset(lsn) as u64, Some(Lsn::new(lsn)))
+        Error::corrupt(what, &path, self.file_offset(lsn) as u64, Some(Lsn::new(lsn)))
     }
 }

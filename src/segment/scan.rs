@@ -196,11 +196,6 @@ impl<'a> Mapped<'a> {
         frame::parse(self.body.region.load_acquire((HEADER_BYTES + offset) as usize))
     }
 
-    /// True when the writer of the frame at `offset`, a frame boundary, is done with it.
-    pub(crate) fn is_published(&self, offset: u64) -> bool {
-        !matches!(self.peek(offset), Parsed::Unwritten | Parsed::Claimed { .. })
-    }
-
     /// The payload of a frame that `examine` found.
     #[inline]
     pub(crate) fn payload(&self, frame: &Frame) -> &'a [u8] {

@@ -8,6 +8,6 @@ use crate::region::Region;
 pub(crate) struct Body {
     pub(crate) region: Region,
     pub(crate) verifiers: Verifiers,
-    /// The file never has fewer blocks than this, unless somebody else takes them; zero where that is not known.
-    pub(crate) blocks_owed: u64,
+    /// Bytes of blocks that the file goes on to have, unless somebody takes them; zero where that is not known.
+    pub(crate) owed: u64,
 }

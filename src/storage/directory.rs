@@ -1,31 +1,32 @@
 //! Opening, listing, reading and removing the log's files.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::backend::{Access, File, SharedStorage, Storage, StorageFile};
 use super::lock::WriterLock;
 use super::prepare::rename_or_remove;
-use super::{Body, Boot, Spare, filesystem};
+use super::{Body, Boot, Spare};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
-use crate::format::meta::Meta;
+use crate::format::meta::{META_BYTES, Meta};
 use crate::format::name::{self, Name};
 use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
-use crate::primitive::{Mutex, lock};
-use crate::region::Region;
+use crate::primitive::{Mutex, Patience, lock};
 
 /// The directory of a log, held by its writer or looked at by a reader.
 #[derive(Debug)]
 pub(crate) struct Directory {
+    storage: SharedStorage,
     path: PathBuf,
     boot: Boot,
     /// Taken by the constructor for a writer, and by nobody for a reader.
     writer: bool,
     lock: Mutex<Option<WriterLock>>,
+    /// What `log.meta` says is known to be on the device.
+    meta_is_durable: Mutex<bool>,
     /// After the writer closed: keeps a later writer from recycling files that are still mapped here.
     pins: Mutex<Option<File>>,
 }
@@ -41,29 +42,42 @@ pub(crate) struct Listing {
 
 impl Directory {
     /// Takes a directory for writing; creates it if need be.
-    pub(crate) fn lock_for_writing(path: &Path, any_file_system: bool) -> Result<Self> {
-        std::fs::create_dir_all(path)
+    pub(crate) fn lock_for_writing(
+        storage: SharedStorage,
+        path: &Path,
+        any_file_system: bool,
+    ) -> Result<Self> {
+        storage
+            .create_directory(path)
             .map_err(|error| Error::io("cannot create the log's directory", path, error))?;
         // An absolute path: a later change of the working directory must not move the log.
-        let path = std::fs::canonicalize(path)
+        let path = storage
+            .resolve(path)
             .map_err(|error| Error::io("cannot resolve the log's directory", path, error))?;
-        filesystem::admit(&path, any_file_system)?;
+        admit(&*storage, &path, any_file_system)?;
         let boot =
-            Boot::current().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
-        let lock = WriterLock::take(&path, boot)?;
-        Ok(Self { path, boot, writer: true, lock: Mutex::new(Some(lock)), pins: Mutex::new(None) })
+            storage.boot().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
+        let lock = WriterLock::take(&*storage, &path, boot)?;
+        let lock = Mutex::new(Some(lock));
+        let (meta_is_durable, pins) = (Mutex::new(false), Mutex::new(None));
+        Ok(Self { storage, path, boot, writer: true, lock, meta_is_durable, pins })
     }
 
     /// Looks at a directory without a lock.
-    pub(crate) fn look(path: &Path, any_file_system: bool) -> Result<Self> {
-        let path = std::fs::canonicalize(path).map_err(|error| match error.kind() {
+    pub(crate) fn look(storage: SharedStorage, path: &Path, any_file_system: bool) -> Result<Self> {
+        let path = storage.resolve(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::not_found(path),
             _ => Error::io("cannot resolve the log's directory", path, error),
         })?;
-        filesystem::admit(&path, any_file_system)?;
+        admit(&*storage, &path, any_file_system)?;
         let boot =
-            Boot::current().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
-        Ok(Self { path, boot, writer: false, lock: Mutex::new(None), pins: Mutex::new(None) })
+            storage.boot().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
+        let (lock, meta_is_durable, pins) = (Mutex::new(None), Mutex::new(false), Mutex::new(None));
+        Ok(Self { storage, path, boot, writer: false, lock, meta_is_durable, pins })
+    }
+
+    pub(crate) fn storage(&self) -> &SharedStorage {
+        &self.storage
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -88,22 +102,22 @@ impl Directory {
     /// Gives the writer's lock up. As long as this directory's segments are mapped here, a later writer deletes
     /// retired files instead of recycling them: a shared lock on the directory says so.
     pub(crate) fn release(&self) -> Result<()> {
-        let pinned = File::open(&self.path).and_then(|directory| {
-            directory.lock_shared()?;
-            Ok(directory)
-        });
-        let pinned =
-            pinned.map_err(|error| Error::io("cannot lock the log's directory", &self.path, error))?;
-        *lock(&self.pins) = Some(pinned);
+        let failed = |error| Error::io("cannot lock the log's directory", &self.path, error);
+        let directory = self.storage.open_directory(&self.path).map_err(failed)?;
+        // Nobody holds the exclusive lock for longer than a moment: whoever recycles a file.
+        let mut patience = Patience::new();
+        while !directory.try_lock_shared().map_err(failed)? {
+            patience.pause();
+        }
+        *lock(&self.pins) = Some(directory);
         *lock(&self.lock) = None;
         Ok(())
     }
 
     /// An exclusive lock on the directory, unless a closed log of this or another process still maps its files.
     fn nothing_pinned(&self) -> Option<File> {
-        let directory = File::open(&self.path).ok()?;
-        directory.try_lock().ok()?;
-        Some(directory)
+        let directory = self.storage.open_directory(&self.path).ok()?;
+        directory.try_lock().ok()?.then_some(directory)
     }
 
     pub(crate) fn note_healed(&self) -> Result<()> {
@@ -125,12 +139,11 @@ impl Directory {
     pub(crate) fn list(&self) -> Result<Listing> {
         let failed = |error| Error::io("cannot list the log's directory", &self.path, error);
         let mut listing = Listing::default();
-        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            match entry.file_name().to_str().map_or(Name::Foreign, name::parse) {
+        for entry in self.storage.list(&self.path).map_err(failed)? {
+            match entry.to_str().map_or(Name::Foreign, name::parse) {
                 Name::Segment(base) => listing.segments.push(base),
                 Name::Spare(number) => listing.spares.push(number),
-                Name::Temporary => listing.temporaries.push(entry.path()),
+                Name::Temporary => listing.temporaries.push(self.path.join(entry)),
                 Name::Own | Name::Foreign => {}
             }
         }
@@ -141,14 +154,14 @@ impl Directory {
 
     /// Makes the directory's entries durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        let opened = File::open(&self.path).and_then(|directory| directory.sync_all());
-        opened.map_err(|error| Error::io("cannot sync the log's directory", &self.path, error))
+        let synced = self.storage.sync_directory(&self.path);
+        synced.map_err(|error| Error::io("cannot sync the log's directory", &self.path, error))
     }
 
     /// Reads `log.meta`; `None` where there is none.
     pub(crate) fn read_meta(&self) -> Result<Option<Meta>> {
         let path = self.path.join(name::META);
-        let bytes = match std::fs::read(&path) {
+        let bytes = match self.read_meta_bytes(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("cannot read the log's metadata", &path, error)),
@@ -156,20 +169,41 @@ impl Directory {
         Meta::decode(&bytes).map(Some).map_err(|error| refuse(error, &path))
     }
 
+    /// Its two slots, and no more of a file that is longer.
+    fn read_meta_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.storage.open(path, Access::Read)?;
+        let mut bytes = vec![0; file.len()?.min(META_BYTES as u64) as usize];
+        let mut at = 0;
+        while at < bytes.len() {
+            match file.read_at(bytes.get_mut(at..).unwrap_or_default(), at as u64)? {
+                0 => break,
+                read => at += read,
+            }
+        }
+        bytes.truncate(at);
+        Ok(bytes)
+    }
+
     /// Creates `log.meta`, durably.
     pub(crate) fn create_meta(&self, meta: &Meta) -> Result<()> {
         let path = self.path.join(name::META);
         let temporary = self.path.join(format!("{}{}", name::META, name::TEMPORARY));
-        let written = File::create(&temporary).and_then(|file| {
-            filesystem::keep_in_place(&file)?;
+        let written = self.storage.open(&temporary, Access::Replace).and_then(|file| {
             file.write_all_at(&meta.encode_new(), 0)?;
             file.sync_all()?;
-            std::fs::rename(&temporary, &path)
+            self.storage.rename(&temporary, &path)
         });
         written.map_err(|error| {
-            let _ = std::fs::remove_file(&temporary);
+            let _ = self.storage.remove(&temporary);
             Error::io("cannot write the log's metadata", &path, error)
         })?;
+        self.sync_names()?;
+        *lock(&self.meta_is_durable) = true;
+        Ok(())
+    }
+
+    /// Makes the directory's entries durable, and the way to them.
+    pub(crate) fn sync_names(&self) -> Result<()> {
         self.sync()?;
         self.sync_ancestors()
     }
@@ -178,7 +212,7 @@ impl Directory {
     /// interrupted.
     fn sync_ancestors(&self) -> Result<()> {
         for ancestor in self.path.ancestors().skip(1) {
-            let synced = match File::open(ancestor).and_then(|directory| directory.sync_all()) {
+            let synced = match self.storage.sync_directory(ancestor) {
                 // What may not be read was not made by us, and a file system that knows no such sync needs none.
                 Err(error)
                     if matches!(
@@ -196,10 +230,27 @@ impl Directory {
         Ok(())
     }
 
-    /// Replaces what `log.meta` says, durably and in place: retiring must work on a full device.
-    pub(crate) fn update_meta(&self, meta: &Meta) -> Result<()> {
+    /// Replaces what `log.meta` says, durably and in place: retiring must work on a full device. The slot that is
+    /// not written must be on the device: `before` is what the file says now.
+    pub(crate) fn update_meta(&self, before: &Meta, meta: &Meta) -> Result<()> {
+        let settled = *lock(&self.meta_is_durable);
+        if !settled {
+            self.settle_meta(before)?;
+        }
+        self.write_meta(meta)
+    }
+
+    /// Makes what `log.meta` says durable: a writer that was killed may have written it and not synced it. It is
+    /// written again, as the kernel may take it for written when it is not.
+    pub(crate) fn settle_meta(&self, meta: &Meta) -> Result<()> {
+        self.write_meta(meta)?;
+        *lock(&self.meta_is_durable) = true;
+        Ok(())
+    }
+
+    fn write_meta(&self, meta: &Meta) -> Result<()> {
         let path = self.path.join(name::META);
-        let written = OpenOptions::new().write(true).open(&path).and_then(|file| {
+        let written = self.storage.open(&path, Access::Write).and_then(|file| {
             file.write_all_at(&meta.encode(), meta.slot())?;
             file.sync_data()
         });
@@ -207,16 +258,16 @@ impl Directory {
     }
 
     /// Opens a segment's file.
-    pub(crate) fn open_segment(&self, base: u64, write: bool) -> Result<File> {
+    pub(crate) fn open_segment(&self, base: u64, access: Access) -> Result<File> {
         let path = self.segment_path(base);
-        OpenOptions::new().read(true).write(write).open(&path).map_err(|error| match error.kind() {
+        self.storage.open(&path, access).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::corrupt("a segment's file is missing", &path, 0, None),
             _ => Error::io("cannot open a segment", &path, error),
         })
     }
 
     /// Reads and checks the header of the segment at `base`.
-    pub(crate) fn read_header(&self, file: &File, expected: &Identity) -> Result<Header> {
+    pub(crate) fn read_header(&self, file: &dyn StorageFile, expected: &Identity) -> Result<Header> {
         let path = self.segment_path(expected.base());
         let mut page = [0; PAGE];
         file.read_exact_at(&mut page, 0).map_err(|error| match error.kind() {
@@ -227,7 +278,7 @@ impl Directory {
         if header.identity != *expected {
             return Err(Error::corrupt("the file is not the segment that its name tells", &path, 0, None));
         }
-        let length = file.metadata().map_err(|error| Error::io("cannot stat a segment", &path, error))?.len();
+        let length = file.len().map_err(|error| Error::io("cannot stat a segment", &path, error))?;
         if length < HEADER_BYTES + expected.segment_bytes {
             return Err(Error::corrupt("the segment's file is too short", &path, length, None));
         }
@@ -249,34 +300,35 @@ impl Directory {
     }
 
     fn try_map_for_reading(&self, identity: &Identity) -> Result<Body> {
-        let file = self.open_segment(identity.base(), false)?;
+        let file = self.open_segment(identity.base(), Access::Read)?;
         if !self.writer {
             let path = self.segment_path(identity.base());
             let failed = |error| Error::io("cannot lock a segment", &path, error);
-            file.try_lock_shared().map_err(|error| failed(error.into()))?;
+            if !file.try_lock_shared().map_err(failed)? {
+                return Err(failed(io::ErrorKind::WouldBlock.into()));
+            }
             // Between opening and locking, the name may have passed to another file.
-            let (opened, named) =
-                file.metadata().and_then(|opened| Ok((opened, std::fs::metadata(&path)?))).map_err(failed)?;
-            if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+            if !file.is_named(&path).map_err(failed)? {
                 return Err(failed(io::ErrorKind::NotFound.into()));
             }
         }
-        let header = self.read_header(&file, identity)?;
-        self.map(&file, &header, false)
+        let header = self.read_header(&*file, identity)?;
+        self.map(&*file, &header, false)
     }
 
     /// Maps the segment that is being written.
     pub(crate) fn map_for_writing(&self, file: File, header: &Header) -> Result<Body> {
-        self.map(&file, header, true)
+        self.map(&*file, header, true)
     }
 
-    fn map(&self, file: &File, header: &Header, write: bool) -> Result<Body> {
+    fn map(&self, file: &dyn StorageFile, header: &Header, write: bool) -> Result<Body> {
         let identity = &header.identity;
         let len = (HEADER_BYTES + identity.segment_bytes) as usize;
-        let region = Region::map(file, len, write)
+        let region = file
+            .map(len, write)
             .map_err(|error| Error::io("cannot map a segment", &self.segment_path(identity.base()), error))?;
-        let blocks_owed = if write { super::whole::blocks_owed(file, len as u64) } else { 0 };
-        Ok(Body { region, verifiers: Verifiers::new(identity, &header.sessions), blocks_owed })
+        let owed = if write { self.owed(identity.base(), len as u64) } else { 0 };
+        Ok(Body { region, verifiers: Verifiers::new(identity, &header.sessions), owed })
     }
 
     /// Makes a retired segment's file a spare, unless a reader has it mapped: then, and when there are enough
@@ -285,22 +337,40 @@ impl Directory {
         let path = self.segment_path(base);
         let failed = |error| Error::io("cannot remove a retired segment", &path, error);
         if let (Some(number), Some(_nothing_pinned)) = (spare, self.nothing_pinned()) {
-            let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
-            if file.try_lock().is_ok() {
+            let file = self.storage.open(&path, Access::Write).map_err(failed)?;
+            if matches!(file.try_lock(), Ok(true)) {
                 // The exclusive lock is held while the name changes, so no reader that comes later takes the
                 // file for the segment that it was.
                 // The name is a temporary one until the file is zeroed.
                 let spare_path = self.path.join(format!("{}{}", name::spare(number), name::TEMPORARY));
-                let renamed = rename_or_remove(&file, &path, &spare_path).map_err(failed)?;
+                let renamed = rename_or_remove(&*self.storage, &*file, &path, &spare_path).map_err(failed)?;
                 return Ok(renamed.then(|| Spare::dirty(file, spare_path)));
             }
         }
-        std::fs::remove_file(&path).map_err(failed)?;
+        self.storage.remove(&path).map_err(failed)?;
         Ok(None)
     }
 
     pub(crate) fn remove(&self, path: &Path) -> Result<()> {
-        std::fs::remove_file(path).map_err(|error| Error::io("cannot remove a file", path, error))
+        self.storage.remove(path).map_err(|error| Error::io("cannot remove a file", path, error))
+    }
+}
+
+/// Refuses a directory in which guarantees cannot hold, unless the caller takes that upon himself.
+fn admit(storage: &dyn Storage, path: &Path, any_file_system: bool) -> Result<()> {
+    if any_file_system {
+        return Ok(());
+    }
+    match storage.objection(path) {
+        Ok(None) => Ok(()),
+        Ok(Some(objection)) => Err(Error::unsupported(
+            format!(
+                "the log's directory is {objection}; put it on a local file system (ext4, XFS, Btrfs), or take that \
+                 risk with Options::allow_unsupported_file_system"
+            ),
+            path,
+        )),
+        Err(error) => Err(Error::io("cannot tell the file system", path, error)),
     }
 }
 

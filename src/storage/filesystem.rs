@@ -5,8 +5,6 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::error::{Error, Result};
-
 /// What can be expected of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -55,33 +53,22 @@ fn verdict(magic: u32) -> Verdict {
     known.map_or(Verdict::InPlace, |(_, name, why)| Verdict::Unsupported { name, why })
 }
 
-/// Refuses a directory on a file system on which guarantees cannot hold, unless the caller takes that upon himself.
-pub(crate) fn admit(directory: &Path, allow_unsupported: bool) -> Result<()> {
-    if allow_unsupported {
-        return Ok(());
-    }
-    let magic =
-        magic(directory).map_err(|error| Error::io("cannot tell the file system", directory, error))?;
-    match verdict(magic) {
-        Verdict::InPlace | Verdict::CopyOnWrite => Ok(()),
-        Verdict::Unsupported { name, why } => Err(Error::unsupported(
-            format!(
-                "the log's directory is on {name}: {why}; put it on a local file system (ext4, XFS, Btrfs), or take \
-                 that risk with Options::allow_unsupported_file_system"
-            ),
-            directory,
-        )),
+/// Why guarantees cannot hold in the directory, where that is known.
+pub(super) fn objection(directory: &Path) -> io::Result<Option<String>> {
+    match verdict(magic(directory)?) {
+        Verdict::InPlace | Verdict::CopyOnWrite => Ok(None),
+        Verdict::Unsupported { name, why } => Ok(Some(format!("on {name}: {why}"))),
     }
 }
 
 /// True where what is written again may need new blocks: of a file that a snapshot shares, for example.
-pub(crate) fn may_move(file: &File) -> io::Result<bool> {
+pub(super) fn may_move(file: &File) -> io::Result<bool> {
     Ok(verdict(magic_of(file)?) == Verdict::CopyOnWrite)
 }
 
 /// Sees to it that what will be written again in the file is written in place. To be called while the file is empty:
 /// later it has no effect. A spare keeps what its file was told.
-pub(crate) fn keep_in_place(file: &File) -> io::Result<()> {
+pub(super) fn keep_in_place(file: &File) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if may_move(file)? && file.metadata()?.len() == 0 {
         use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
@@ -93,28 +80,28 @@ pub(crate) fn keep_in_place(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the file blocks of its own where it shares some with a snapshot or a copy: a store to those would need room.
-/// `rewrite` writes again what will be stored to; it is called where that is the only way.
-pub(crate) fn unshare(file: &File, rewrite: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+/// Gives the file blocks of its own where it shares some; false where the caller must write it again for that.
+pub(super) fn unshare(file: &File) -> io::Result<bool> {
+    if may_move(file)? {
+        return Ok(false);
+    }
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
-        if !may_move(file)? {
-            // XFS gives what is shared blocks of its own, and does nothing for the rest. Others know no sharing.
-            return match fallocate(file, FallocateFlags::UNSHARE_RANGE, 0, file.metadata()?.len()) {
-                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
-                // It wants room for this even where nothing is shared.
-                Err(Errno::NOSPC | Errno::DQUOT) => rewrite(),
-                Err(error) => Err(error.into()),
-            };
+        // XFS gives what is shared blocks of its own, and does nothing for the rest. Others know no sharing.
+        match fallocate(file, FallocateFlags::UNSHARE_RANGE, 0, file.metadata()?.len()) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            // It wants room for this even where nothing is shared.
+            Err(Errno::NOSPC | Errno::DQUOT) => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
     }
-    if may_move(file)? { rewrite() } else { Ok(()) }
+    Ok(true)
 }
 
 /// As `keep_in_place` for a file that is smaller than a block: it gets one of its own, and stays as long as it is.
-pub(crate) fn keep_small_in_place(file: &File) -> io::Result<()> {
+pub(super) fn keep_small_in_place(file: &File) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if may_move(file)? && file.metadata()?.len() == 0 {
         use rustix::fs::{FallocateFlags, fallocate};
@@ -179,7 +166,7 @@ mod tests {
             magic(directory.path()).unwrap(),
             magic_of(&File::open(directory.path()).unwrap()).unwrap()
         );
-        assert!(admit(Path::new("/no such place"), false).is_err());
-        assert!(admit(Path::new("/no such place"), true).is_ok());
+        assert_eq!(objection(directory.path()).unwrap(), None);
+        assert!(objection(Path::new("/no such place")).is_err());
     }
 }

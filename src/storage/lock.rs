@@ -1,11 +1,10 @@
 //! The writer's lock: one process, one handle.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Boot, filesystem};
+use super::Boot;
+use super::backend::{Access, File, Storage, StorageFile};
 use crate::error::{Error, Result};
 use crate::format::name;
 
@@ -29,33 +28,25 @@ pub(crate) struct WriterLock {
 
 impl WriterLock {
     /// Takes the lock, or fails at once with the holder's pid.
-    pub(crate) fn take(directory: &Path, boot: Boot) -> Result<Self> {
+    pub(crate) fn take(storage: &dyn Storage, directory: &Path, boot: Boot) -> Result<Self> {
         let path = directory.join(name::LOCK);
         let failed = |error| Error::io("cannot open the lock file", &path, error);
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let mut text = String::new();
+        let file = storage.open(&path, Access::Create).map_err(failed)?;
         // What an earlier holder wrote; not being able to read it is not a reason to fail.
-        let _ = (&mut file).take(TEXT_BYTES as u64).read_to_string(&mut text);
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::locked(&path, field(&text, "pid"))),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        let text = read_text(&*file).unwrap_or_default();
+        if !file.try_lock().map_err(failed)? {
+            return Err(Error::locked(&path, field(&text, "pid")));
         }
         // Read again: the text may be that of a holder which has just gone.
-        let mut bytes = [0; TEXT_BYTES];
-        let read = file.read_at(&mut bytes, 0).map_err(failed)?;
-        let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+        let text = read_text(&*file).map_err(failed)?;
         let same_boot = text.contains(&hex(boot));
         let found_poisoned = same_boot && text.contains(POISONED);
-        filesystem::keep_small_in_place(&file).map_err(failed)?;
         let lock = Self { file, boot, holder: std::process::id(), found_poisoned };
         lock.write(if found_poisoned { POISONED } else { WRITING }).map_err(failed)?;
         Ok(lock)
     }
 
-    fn write(&self, state: &str) -> std::io::Result<()> {
+    fn write(&self, state: &str) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(TEXT_BYTES);
         write!(bytes, "pid {} boot {} {state}", std::process::id(), hex(self.boot))?;
         bytes.resize(TEXT_BYTES - 1, b' ');
@@ -71,7 +62,7 @@ impl WriterLock {
     }
 
     /// Notes that what the failed sync left behind was written again.
-    pub(crate) fn note_healed(&self) -> std::io::Result<()> {
+    pub(crate) fn note_healed(&self) -> io::Result<()> {
         self.write(WRITING)
     }
 }
@@ -84,6 +75,12 @@ impl Drop for WriterLock {
             let _ = self.file.unlock();
         }
     }
+}
+
+fn read_text(file: &dyn StorageFile) -> io::Result<String> {
+    let mut bytes = [0; TEXT_BYTES];
+    let read = file.read_at(&mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(bytes.get(..read).unwrap_or_default()).into_owned())
 }
 
 fn hex(boot: Boot) -> String {

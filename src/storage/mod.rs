@@ -1,14 +1,18 @@
 //! The log's directory: every file operation of the crate.
 
+mod backend;
 mod body;
 mod directory;
-pub(crate) mod filesystem;
+mod filesystem;
 mod lock;
 mod prepare;
 mod system;
 mod whole;
 
+pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+pub(crate) use backend::{Extent, Storage};
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
 pub(crate) use prepare::{Preparation, Spare, zero};
-pub(crate) use system::{Boot, random_u64, unix_nanos};
+pub(crate) use system::{Boot, System};

@@ -1,17 +1,15 @@
 //! Making a segment's file ready, ahead of its use: allocated, zeroed, headed, synced, named, mapped.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Body, Directory, filesystem};
+use super::backend::{Access, File, Storage, StorageFile};
+use super::{Body, Directory};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, Identity, PAGE, Session};
 use crate::format::name;
 use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
-use crate::region::Region;
 
 /// The size of zeroing writes where they are needed although none were asked for.
 const ZERO_FILL_UNASKED: usize = 64 << 10;
@@ -41,12 +39,12 @@ impl Spare {
     }
 
     /// Keeps it for the next opening if it is zeroed, and else deletes it.
-    pub(crate) fn discard(self) -> Result<()> {
+    pub(crate) fn discard(self, directory: &Directory) -> Result<()> {
         if self.zeroed {
             return Ok(());
         }
-        std::fs::remove_file(&self.path)
-            .map_err(|error| Error::io("cannot remove a retired segment", &self.path, error))
+        let removed = directory.storage().remove(&self.path);
+        removed.map_err(|error| Error::io("cannot remove a retired segment", &self.path, error))
     }
 }
 
@@ -55,8 +53,8 @@ impl Directory {
     /// header, durably.
     pub(crate) fn open_spare(&self, number: u64, segment_bytes: u64) -> Option<Spare> {
         let path = self.spare_path(number);
-        let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
-        let fits = file.metadata().is_ok_and(|metadata| metadata.len() == HEADER_BYTES + segment_bytes);
+        let file = self.storage().open(&path, Access::Write).ok()?;
+        let fits = file.len().is_ok_and(|len| len == HEADER_BYTES + segment_bytes);
         fits.then_some(Spare { file, path, zeroed: true })
     }
 
@@ -64,9 +62,10 @@ impl Directory {
     /// deleted, as that reader would take what is written to it later for this segment's.
     pub(crate) fn unprepare(&self, base: u64, spare: u64) -> Result<()> {
         let path = self.segment_path(base);
-        let set_aside = OpenOptions::new().write(true).open(&path).and_then(|file| match file.try_lock() {
-            Ok(()) => rename_or_remove(&file, &path, &self.spare_path(spare)).map(|_| ()),
-            Err(_) => std::fs::remove_file(&path),
+        let storage = &**self.storage();
+        let set_aside = storage.open(&path, Access::Write).and_then(|file| match file.try_lock() {
+            Ok(true) => rename_or_remove(storage, &*file, &path, &self.spare_path(spare)).map(|_| ()),
+            _ => storage.remove(&path),
         });
         set_aside.map_err(|error| Error::io("cannot set a segment aside", &path, error))
     }
@@ -83,49 +82,52 @@ impl Directory {
         let path = self.segment_path(identity.base());
         let failed = |error| Error::io("cannot prepare a segment", &path, error);
         let temporary = self.path().join(format!("{}{}", name::segment(identity.base()), name::TEMPORARY));
+        let storage = &**self.storage();
         let made = match spare {
-            Some(spare) => rename_or_remove(&spare.file, &spare.path, &temporary).and_then(|renamed| {
-                let contents = if spare.zeroed { Contents::Zeros } else { Contents::Stale };
-                if renamed { Ok((spare.file, contents)) } else { create(&temporary) }
-            }),
-            None => create(&temporary),
+            Some(spare) => {
+                rename_or_remove(storage, &*spare.file, &spare.path, &temporary).and_then(|renamed| {
+                    let contents = if spare.zeroed { Contents::Zeros } else { Contents::Stale };
+                    if renamed { Ok((spare.file, contents)) } else { create(storage, &temporary) }
+                })
+            }
+            None => create(storage, &temporary),
         };
         let (file, contents) = made.map_err(failed)?;
-        let ready = self.fill(&file, identity, session, how, contents).and_then(|()| {
+        let ready = self.fill(&*file, identity, session, how, contents).and_then(|()| {
             // A recycled file is locked since it was retired, and the mapping would keep that lock for as long as
             // it lives: no reader could map the segment.
             file.unlock()?;
-            std::fs::rename(&temporary, &path)
+            storage.rename(&temporary, &path)
         });
         if let Err(error) = ready {
             // A file that was allocated in part would keep the very room that is missing.
-            let _ = remove_now(&file, &temporary);
+            let _ = remove_now(storage, &*file, &temporary);
             return Err(failed(error));
         }
         let length = (HEADER_BYTES + identity.segment_bytes) as usize;
-        let mapped = self.sync().and_then(|()| Region::map(&file, length, true).map_err(failed));
+        let mapped = self.sync().and_then(|()| file.map(length, true).map_err(failed));
         let region = mapped.inspect_err(|_| {
             // It has its name, and is not in the log: the next attempt or the closing writes over it.
-            let _ = std::fs::remove_file(&path);
+            let _ = storage.remove(&path);
         })?;
         region.populate(0..how.populate_bytes.min(length));
-        let blocks_owed = super::whole::blocks_owed(&file, length as u64);
-        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]), blocks_owed })
+        let owed = self.owed(identity.base(), length as u64);
+        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]), owed })
     }
 
     fn fill(
         &self,
-        file: &File,
+        file: &dyn StorageFile,
         identity: &Identity,
         session: &Session,
         how: Preparation,
         contents: Contents,
     ) -> io::Result<()> {
         let length = HEADER_BYTES + identity.segment_bytes;
-        let reserved = allocate(file, length)?;
+        let reserved = file.allocate(length)?;
         let as_is = match contents {
             // What a snapshot shares is not the file's own: it is written again, or a store could lack room.
-            Contents::Zeros => !filesystem::may_move(file)?,
+            Contents::Zeros => !file.may_move()?,
             Contents::Nothing => reserved && how.zero_fill_bytes == 0,
             Contents::Stale => false,
         };
@@ -133,7 +135,7 @@ impl Directory {
             let chunk = if how.zero_fill_bytes == 0 { ZERO_FILL_UNASKED } else { how.zero_fill_bytes };
             zero(file, HEADER_BYTES, length, chunk)?;
         }
-        let page = Header::encode_new(identity, session, super::unix_nanos());
+        let page = Header::encode_new(identity, session, self.storage().unix_nanos());
         debug_assert_eq!(page.len(), PAGE);
         file.write_all_at(page.as_slice(), 0)?;
         file.sync_all()
@@ -148,55 +150,39 @@ enum Contents {
     Stale,
 }
 
-fn create(path: &Path) -> io::Result<(File, Contents)> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    filesystem::keep_in_place(&file)?;
-    Ok((file, Contents::Nothing))
+fn create(storage: &dyn Storage, path: &Path) -> io::Result<(File, Contents)> {
+    storage.open(path, Access::Replace).map(|file| (file, Contents::Nothing))
 }
 
 /// Renames a file that holds nothing of the log and that nobody has mapped. On a full device a new name may need room,
 /// where taking one away never does: then the file goes, and the room that it had is free. False when it went.
-pub(super) fn rename_or_remove(file: &File, from: &Path, to: &Path) -> io::Result<bool> {
-    match std::fs::rename(from, to) {
+pub(super) fn rename_or_remove(
+    storage: &dyn Storage,
+    file: &dyn StorageFile,
+    from: &Path,
+    to: &Path,
+) -> io::Result<bool> {
+    match storage.rename(from, to) {
         Ok(()) => Ok(true),
-        Err(error) if is_full(&error) => remove_now(file, from).map(|()| false),
+        Err(error) if is_full(&error) => remove_now(storage, file, from).map(|()| false),
         Err(error) => Err(error),
     }
 }
 
 /// Removes a file that nobody has mapped. The room is free when this returns: what only lost its name is freed some time
-/// later, on XFS for example.
-fn remove_now(file: &File, path: &Path) -> io::Result<()> {
-    let shortened = file.set_len(0);
-    std::fs::remove_file(path).and(shortened)
+/// later, on XFS for example. The name goes first: a power cut must leave no segment that is empty.
+fn remove_now(storage: &dyn Storage, file: &dyn StorageFile, path: &Path) -> io::Result<()> {
+    storage.remove(path)?;
+    file.free()
 }
 
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Reserves the blocks, so that a full device is an error here and not a signal at some later store. False
-/// where the file system cannot: then the zeros that are written next reserve them.
-fn allocate(file: &File, length: u64) -> io::Result<bool> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::FallocateFlags;
-        loop {
-            match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
-                Ok(()) => return Ok(true),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    file.set_len(length)?;
-    Ok(false)
-}
-
 /// Writes zeros from `from` to `to`, `chunk` bytes a call: the size of the writes is what decides the size of
 /// the page cache's folios, and a store through the mapping later dirties a whole folio.
-pub(crate) fn zero(file: &File, from: u64, to: u64, chunk: usize) -> io::Result<()> {
+pub(crate) fn zero(file: &dyn StorageFile, from: u64, to: u64, chunk: usize) -> io::Result<()> {
     let zeros = vec![0; chunk];
     let mut at = from;
     while at < to {

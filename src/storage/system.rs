@@ -1,7 +1,17 @@
-//! What the operating system tells about itself.
+//! The real storage: the operating system's files.
 
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
+
+use super::backend::{Access, Extent, File, SharedStorage, Storage, StorageFile};
+use super::filesystem;
+use crate::region::Region;
 
 /// Identifies one boot of the machine. Two equal values mean that the page cache survived in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +21,8 @@ impl Boot {
     /// The boot that this process runs in; a random value where the system has no such thing, so that every
     /// opening looks like one after a restart. Not being able to read it just now is an error: taking this boot for
     /// another one would cut away records that returned.
-    pub(crate) fn current() -> io::Result<Self> {
-        let text = match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+    fn current() -> io::Result<Self> {
+        let text = match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             text => text.unwrap_or_default(),
         };
@@ -21,8 +31,8 @@ impl Boot {
             text.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
         if digits.len() != 32 {
             let (low, high) = id.split_at_mut(8);
-            low.copy_from_slice(&random_u64().to_le_bytes());
-            high.copy_from_slice(&random_u64().to_le_bytes());
+            low.copy_from_slice(&System.random().to_le_bytes());
+            high.copy_from_slice(&System.random().to_le_bytes());
             return Ok(Self(id));
         }
         for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
@@ -32,14 +42,173 @@ impl Boot {
     }
 }
 
-/// A random word: std draws the keys of its hash maps from the system's random source.
-pub(crate) fn random_u64() -> u64 {
-    use std::hash::BuildHasher;
-    std::hash::RandomState::new().hash_one((std::process::id(), unix_nanos()))
+/// The machine that this runs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct System;
+
+impl System {
+    pub(crate) fn shared() -> SharedStorage {
+        std::sync::Arc::new(Self)
+    }
 }
 
-/// Nanoseconds since 1970, for people to read in a header; zero where the clock is before that.
-pub(crate) fn unix_nanos() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+impl Storage for System {
+    fn boot(&self) -> io::Result<Boot> {
+        Boot::current()
+    }
+
+    fn random(&self) -> u64 {
+        use std::hash::BuildHasher;
+        // std draws the keys of its hash maps from the system's random source.
+        std::hash::RandomState::new().hash_one((std::process::id(), self.unix_nanos()))
+    }
+
+    fn unix_nanos(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn objection(&self, directory: &Path) -> io::Result<Option<String>> {
+        filesystem::objection(directory)
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        options.write(access != Access::Read);
+        options.create(matches!(access, Access::Create | Access::Replace));
+        options.truncate(access == Access::Replace);
+        // Under the name may stand anything: a pipe would be waited for without end. Means nothing for plain files.
+        options.custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default());
+        let file = options.open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a plain file"));
+        }
+        match access {
+            Access::Replace => filesystem::keep_in_place(&file)?,
+            Access::Create => filesystem::keep_small_in_place(&file)?,
+            Access::Read | Access::Write => {}
+        }
+        Ok(Box::new(file))
+    }
+
+    fn extent(&self, path: &Path) -> io::Result<Extent> {
+        /// The unit of `st_blocks`, whatever the file system's own is.
+        const BLOCK_BYTES: u64 = 512;
+        let found = fs::metadata(path)?;
+        Ok(Extent { len: found.len(), allocated: found.blocks() * BLOCK_BYTES })
+    }
+
+    fn open_directory(&self, path: &Path) -> io::Result<File> {
+        Ok(Box::new(fs::File::open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path)?.sync_all()
+    }
+}
+
+impl StorageFile for fs::File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        loop {
+            match FileExt::read_at(self, buffer, at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, at)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<bool> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::FallocateFlags;
+            loop {
+                match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, len) {
+                    Ok(()) => return Ok(true),
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        self.set_len(len)?;
+        Ok(false)
+    }
+
+    fn free(&self) -> io::Result<()> {
+        self.set_len(0)
+    }
+
+    fn may_move(&self) -> io::Result<bool> {
+        filesystem::may_move(self)
+    }
+
+    fn unshare(&self) -> io::Result<bool> {
+        filesystem::unshare(self)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Self::sync_data(self)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Self::sync_all(self)
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        taken(Self::try_lock(self))
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        taken(Self::try_lock_shared(self))
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        Self::unlock(self)
+    }
+
+    fn is_named(&self, path: &Path) -> io::Result<bool> {
+        let (opened, named) = (self.metadata()?, fs::metadata(path)?);
+        Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+    }
+
+    fn map(&self, len: usize, writable: bool) -> io::Result<Region> {
+        Region::map(self, len, writable)
+    }
+}
+
+fn taken(outcome: Result<(), TryLockError>) -> io::Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }

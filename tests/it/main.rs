@@ -14,5 +14,6 @@ mod model;
 mod policy;
 mod powercut;
 mod reading;
+mod recovery;
 mod retire;
 mod support;

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::time::Duration;
 
-use tidelog::{ErrorKind, Lsn, SyncPolicy};
+use tidelog::{ErrorKind, LogReader, Lsn, SyncPolicy};
 
 use crate::support::{RECORD_MAX, SEGMENT, contents, fill, frame_bytes, new_log, options, returns};
 
@@ -222,4 +222,27 @@ fn the_last_bytes_of_a_segment_are_not_taken_for_padding() {
     assert_eq!(log.read(inside).unwrap_err().kind(), ErrorKind::NotARecord);
     assert_eq!(log.snapshot().range(inside..).next().unwrap().unwrap_err().kind(), ErrorKind::NotARecord);
     assert_eq!(log.tail(inside).unwrap_err().kind(), ErrorKind::NotARecord);
+}
+
+/// A reader holds a segment that a later opening wrote to, and that was then retired: what the later opening wrote
+/// can no longer be checked there. That is a retired record, not a damaged one.
+#[test]
+fn a_tail_of_another_process_knows_retired_from_damaged() {
+    let (dir, log) = new_log();
+    let first = log.append(b"by the first opening").unwrap();
+    let reader = LogReader::open(dir.path()).unwrap();
+    let mut tail = reader.tail(first).unwrap();
+    assert_eq!(tail.try_next().unwrap().unwrap().payload(), b"by the first opening");
+    log.close().unwrap();
+
+    let log = options(SyncPolicy::None).open(dir.path()).unwrap();
+    let second = log.append(b"by the second").unwrap();
+    assert!(second.get() < SEGMENT, "in the segment that the tail holds");
+    fill(&log, 3 * SEGMENT as usize / RECORD_MAX, RECORD_MAX);
+    let newest = log.append(b"the newest").unwrap();
+    let start = log.retire_before(newest).unwrap();
+    assert!(start.get() >= SEGMENT);
+
+    let error = tail.try_next().map(|record| record.is_some()).unwrap_err();
+    assert_eq!((error.kind(), error.lsn()), (ErrorKind::Retired, Some(start)));
 }

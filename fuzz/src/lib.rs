@@ -1,0 +1,6 @@
+//! What the fuzz targets share: the format once more, from `docs/FORMAT.md` alone, and logs to begin with.
+
+pub mod forge;
+pub mod format;
+pub mod golden;
+pub mod hostile;

@@ -1,0 +1,129 @@
+//! The simulated disk itself does what it says.
+
+use std::time::Duration;
+
+use tidelog::testing::{Disk, Pick};
+use tidelog::{ErrorKind, LastClose, LogReader, SyncPolicy};
+
+use crate::support::{PLACE, assert_prefix, nothing, options, payload, payloads};
+
+#[test]
+fn what_was_synced_is_there_and_what_was_not_may_be_gone() {
+    let disk = Disk::new(1);
+    let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+    for n in 0..5 {
+        log.append(&payload(n)).unwrap();
+    }
+    log.sync().unwrap();
+    for n in 5..9 {
+        log.append(&payload(n)).unwrap();
+    }
+    let least = options(&nothing(&disk.possibilities()).disk(), SyncPolicy::None).open(PLACE).unwrap();
+    assert_eq!(payloads(&least).len(), 5);
+    assert_eq!(least.recovery().last_close, LastClose::MachineRestarted);
+    let all = disk.possibilities().cut(|_, versions| Pick::Version(versions - 1), |_| true).disk();
+    assert_eq!(payloads(&options(&all, SyncPolicy::None).open(PLACE).unwrap()).len(), 9);
+    let killed = options(&disk.possibilities().kill(), SyncPolicy::None).open(PLACE).unwrap();
+    assert_eq!(payloads(&killed).len(), 9);
+    assert_eq!(killed.recovery().last_close, LastClose::ProcessDied);
+}
+
+#[test]
+fn the_same_seed_and_calls_give_the_same_history() {
+    let run = |seed| {
+        let disk = Disk::new(seed);
+        let log = options(&disk, SyncPolicy::Immediate).open(PLACE).unwrap();
+        for n in 0..60 {
+            log.append(&payload(n)).unwrap();
+        }
+        (disk.moment(), disk.possibilities().cut_at_random(9).key())
+    };
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3).1, run(4).1);
+}
+
+#[test]
+fn the_lock_is_held_and_dies_with_its_holder() {
+    let disk = Disk::new(1);
+    let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+    let second = options(&disk, SyncPolicy::None).open(PLACE).unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::Locked);
+    drop(log);
+    options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+}
+
+#[test]
+fn a_reader_keeps_a_file_from_being_recycled() {
+    let disk = Disk::new(1);
+    let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+    let mut last = log.append(&payload(0)).unwrap();
+    for n in 1..40 {
+        last = log.append(&payload(n)).unwrap();
+    }
+    let reader = LogReader::open_on(&disk, PLACE).unwrap();
+    let snapshot = reader.snapshot().unwrap();
+    assert_eq!(snapshot.iter().count(), 40);
+    log.retire_before(last).unwrap();
+    for n in 40..80 {
+        log.append(&payload(n)).unwrap();
+    }
+    assert_eq!(log.stats().segments_recycled, 0);
+    assert_eq!(snapshot.iter().filter(|record| record.is_ok()).count(), 40);
+}
+
+/// The disk also serves logs that run their threads.
+#[test]
+fn a_log_with_threads_loses_nothing_durable() {
+    let mut most = 0;
+    for seed in 0..20 {
+        let disk = Disk::new(seed).with_threads();
+        let policy = if seed % 2 == 0 {
+            SyncPolicy::Immediate
+        } else {
+            SyncPolicy::periodic(Duration::from_millis(1))
+        };
+        let log = options(&disk, policy).open(PLACE).unwrap();
+        let durable = std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..60 {
+                        log.append(&payload(7)).unwrap();
+                    }
+                });
+            }
+            // In the middle of it all. What is durable is asked first, so that it was so at the cut.
+            std::thread::yield_now();
+            let durable = log.watermarks().durable;
+            let cut = disk.possibilities().cut_at_random(seed).disk();
+            let left = options(&cut, policy).open(PLACE).unwrap();
+            assert!(
+                left.recovery().end >= durable,
+                "seed {seed}: {:?}, {durable} was durable",
+                left.recovery()
+            );
+            durable
+        });
+        most = most.max(durable.get());
+        log.close().unwrap();
+    }
+    assert!(most > 0, "nothing was ever durable at the cut");
+}
+
+#[test]
+fn damage_is_noticed() {
+    let disk = Disk::new(1);
+    let log = options(&disk, SyncPolicy::Immediate).open(PLACE).unwrap();
+    for n in 0..20 {
+        log.append(&payload(n)).unwrap();
+    }
+    log.close().unwrap();
+    drop(log);
+    let log = options(&disk, SyncPolicy::Immediate).open(PLACE).unwrap();
+    assert_prefix(&log, 0, 20, "before");
+    let (file, _) =
+        disk.files().into_iter().find(|(path, _)| path.ends_with("00000000000000000000.seg")).unwrap();
+    assert!(disk.damage(&file, 4096 + 40, |byte| byte ^ 1));
+    assert!(!disk.damage("/nowhere", 0, |byte| byte));
+    let errors: Vec<_> = log.snapshot().iter().filter_map(Result::err).collect();
+    assert!(errors.iter().all(|error| error.kind() == ErrorKind::Corrupt) && errors.len() == 1, "{errors:?}");
+}

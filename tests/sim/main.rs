@@ -1,0 +1,8 @@
+//! Tests on the simulated disk: what power cuts leave, the Nth call that fails, a device that fills up. Needs the
+//! feature `testing`: `cargo test --features testing --test sim`.
+
+mod disk;
+mod found;
+mod full;
+mod support;
+mod sync_errors;
