@@ -6,8 +6,8 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use tidelog::{ErrorKind, Log, LogReader, Options, Record, Snapshot};
-use tidelog_fuzz::format::{HEADER, Stands, governing, judge};
 use tidelog_fuzz::forge::SEGMENT;
+use tidelog_fuzz::format::{HEADER, Stands, governing, judge};
 use tidelog_fuzz::golden::Files;
 use tidelog_fuzz::hostile::{Hostile, openings};
 
@@ -15,8 +15,15 @@ type Records = Vec<(u64, Vec<u8>)>;
 
 fuzz_target!(|input: Hostile| {
     let files = input.files();
+    if std::env::var_os("SHOW").is_some() {
+        eprintln!("{input:?}");
+        for (name, bytes) in &files {
+            eprintln!("{name}: {} bytes, {:?}", bytes.len(), openings(bytes));
+        }
+    }
     // A log without files of a size to say otherwise is made with small segments.
-    let options = if files.contains_key("log.meta") { Options::new() } else { Options::new().segment_bytes(SEGMENT) };
+    let options =
+        if files.contains_key("log.meta") { Options::new() } else { Options::new().segment_bytes(SEGMENT) };
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     for (name, bytes) in &files {
         std::fs::write(dir.path().join(name), bytes).unwrap();

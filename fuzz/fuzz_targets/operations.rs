@@ -113,7 +113,8 @@ impl World {
             }
             Step::Panic(len) => {
                 let bytes = self.payload(*len);
-                let append = || self.log().append_with(bytes.len(), |_| std::panic::resume_unwind(Box::new(())));
+                let append =
+                    || self.log().append_with(bytes.len(), |_| std::panic::resume_unwind(Box::new(())));
                 assert!(catch_unwind(AssertUnwindSafe(append)).is_err());
             }
             Step::Batch(lens) => {
@@ -241,10 +242,11 @@ fn copy(from: &Path) -> TempDir {
     loop {
         let to = scratch();
         let before = names();
-        let moving = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".tmp");
-        let copied = before.iter().filter(|name| *name != "log.lock").all(|name| {
-            !moving(name) && std::fs::copy(from.join(name), to.path().join(name)).is_ok()
-        });
+        let moving = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".seg.tmp");
+        let copied = before
+            .iter()
+            .filter(|name| *name != "log.lock")
+            .all(|name| !moving(name) && std::fs::copy(from.join(name), to.path().join(name)).is_ok());
         if copied && names() == before {
             return to;
         }

@@ -24,9 +24,18 @@ struct Input {
 #[derive(Arbitrary, Debug)]
 enum Piece {
     /// A frame whose checksum holds, for its place.
-    Frame { kind: u8, extra: u16, len: u8, times: u8, fill: u8 },
+    Frame {
+        kind: u8,
+        extra: u16,
+        len: u8,
+        times: u8,
+        fill: u8,
+    },
     /// Padding or a claim of so many words.
-    Room { kind: u8, words: u8 },
+    Room {
+        kind: u8,
+        words: u8,
+    },
     Zeros(u8),
     Raw(Vec<u8>),
 }

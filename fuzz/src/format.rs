@@ -66,9 +66,8 @@ pub fn judge(id: &[u8; 16], openings: &[Opening], base: u64, frames: &[u8], offs
     let word = u64_at(frames, at);
     let (length, kind, extra) = (word & 0xffff_ffff, (word >> 32 & 0xff) as u8, word >> 40);
     let opening = governing(openings, base + offset);
-    let holds = |payload: &[u8]| {
-        u64_at(frames, at + 8) == checksum(id, &opening, base + offset, word, payload)
-    };
+    let holds =
+        |payload: &[u8]| u64_at(frames, at + 8) == checksum(id, &opening, base + offset, word, payload);
     match kind {
         0 if word == 0 => Stands::Unwritten,
         1 | 2 if extra != 0 || length == 0 || length % 8 != 0 || length > room => Stands::Bad,

@@ -9,21 +9,87 @@ use crate::golden::{self, Files};
 /// One change to the files. Most choose a file by its place in the directory, and make checksums that hold.
 #[derive(Arbitrary, Clone, Debug)]
 pub enum Change {
-    Bytes { file: u8, at: u32, bytes: Vec<u8> },
-    Flip { file: u8, at: u32, mask: u8 },
-    Sector { from: u8, sector: u8, to: u8, place: u8 },
-    Zeros { file: u8, from: u16, to: u16 },
-    Length { file: u8, length: u32 },
-    Remove { file: u8 },
-    Rename { file: u8, to: Name },
-    Copy { file: u8, to: Name },
-    Session { file: u8, slot: u8, start: Position, number: u32, nonce: u8, crc64: bool, acks: bool, boot: bool },
-    Identity { file: u8, number: Number, segment_bytes: u8 },
-    Mark { file: u8, end: Position, durable: bool, boot: bool },
-    Hint { file: u8, offset: u32 },
-    Meta { slot: bool, start: Number, proven: Position, generation: u8, segment_bytes: u8 },
-    Frame { file: u8, at: u16, kind: u8, extra: u32, payload: Vec<u8>, times: u8 },
-    Claim { file: u8, at: u16, bytes: u16 },
+    Bytes {
+        file: u8,
+        at: u32,
+        bytes: Vec<u8>,
+    },
+    Flip {
+        file: u8,
+        at: u32,
+        mask: u8,
+    },
+    Sector {
+        from: u8,
+        sector: u8,
+        to: u8,
+        place: u8,
+    },
+    Zeros {
+        file: u8,
+        from: u16,
+        to: u16,
+    },
+    Length {
+        file: u8,
+        length: u32,
+    },
+    Remove {
+        file: u8,
+    },
+    Rename {
+        file: u8,
+        to: Name,
+    },
+    Copy {
+        file: u8,
+        to: Name,
+    },
+    Session {
+        file: u8,
+        slot: u8,
+        start: Position,
+        number: u32,
+        nonce: u8,
+        crc64: bool,
+        acks: bool,
+        boot: bool,
+    },
+    Identity {
+        file: u8,
+        number: Number,
+        segment_bytes: u8,
+    },
+    Mark {
+        file: u8,
+        end: Position,
+        durable: bool,
+        boot: bool,
+    },
+    Hint {
+        file: u8,
+        offset: u32,
+    },
+    Meta {
+        slot: bool,
+        start: Number,
+        proven: Position,
+        generation: u8,
+        segment_bytes: u8,
+    },
+    Frame {
+        file: u8,
+        at: u16,
+        kind: u8,
+        extra: u32,
+        payload: Vec<u8>,
+        times: u8,
+    },
+    Claim {
+        file: u8,
+        at: u16,
+        bytes: u16,
+    },
     Poisoned,
 }
 

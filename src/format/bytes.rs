@@ -23,3 +23,20 @@ pub(crate) fn put(buffer: &mut [u8], offset: usize, bytes: &[u8]) {
         target.copy_from_slice(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_little_endian_and_a_short_buffer_is_no_panic() {
+        let mut buffer = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+        assert_eq!((u32_at(&buffer, 1), u64_at(&buffer, 1)), (0x0403_0201, 0x0807_0605_0403_0201));
+        assert_eq!((u32_at(&buffer, 6), u64_at(&buffer, 2), u64_at(&buffer, usize::MAX)), (0, 0, 0));
+        put(&mut buffer, 8, &[9, 9]);
+        put(&mut buffer, usize::MAX, &[9]);
+        assert_eq!(buffer[8], 8);
+        put(&mut buffer, 7, &[9, 9]);
+        assert_eq!(buffer[6..], [6, 9, 9]);
+    }
+}

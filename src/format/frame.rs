@@ -133,6 +133,62 @@ mod tests {
     }
 
     #[test]
+    fn claims_and_padding_have_a_length_and_nothing_else() {
+        for (kind, parsed) in
+            [(Kind::Claimed, Parsed::Claimed { bytes: 24 }), (Kind::Padding, Parsed::Padding { bytes: 24 })]
+        {
+            assert_eq!(parse(word(kind, 24, 0)), parsed);
+            for (length, extra) in
+                [(0, 0), (1, 0), (4, 0), (20, 0), (25, 0), (24, 1), (24, EXTRA_MAX), (0, 3)]
+            {
+                assert_eq!(parse(word(kind, length, extra)), Parsed::Invalid, "{kind:?} {length} {extra}");
+            }
+        }
+    }
+
+    /// The fields do not touch one another, and each is as wide as the format says.
+    #[test]
+    fn fields_stand_where_the_format_says() {
+        assert_eq!(word(Kind::BatchLast, 0xffff_ffff, EXTRA_MAX), 0xff_ffff_06_ffff_ffff);
+        assert_eq!(word(Kind::Record, 1 << 32, 1 << 24), 0x03_0000_0000, "what does not fit is cut off");
+        assert_eq!(word(Kind::Record, 5, 2), 0x02_03_0000_0005);
+        for kind in [0_u64, 7, 8, 0x13, 0x83, 0xff] {
+            assert_eq!(parse(kind << 32 | 1), Parsed::Invalid, "kind {kind}");
+        }
+    }
+
+    #[test]
+    fn a_frame_tells_where_the_next_one_begins() {
+        for (len, bytes) in [(0, 16), (1, 24), (8, 24), (9, 32), (1000, 1016), (u64::MAX, u64::MAX & !7)] {
+            assert_eq!(frame_bytes(len), bytes, "{len}");
+        }
+        assert_eq!(Parsed::Unwritten.bytes(), None);
+        assert_eq!(Parsed::Invalid.bytes(), None);
+        assert_eq!(Parsed::Claimed { bytes: 40 }.bytes(), Some(40));
+        assert_eq!(Parsed::Padding { bytes: 48 }.bytes(), Some(48));
+        assert_eq!(Parsed::Record { kind: Kind::Record, payload_len: 9, extra: 0 }.bytes(), Some(32));
+        assert_eq!((way_back(4096), way_back_bytes(512)), (512, 4096));
+    }
+
+    #[test]
+    fn a_lag_proves_what_it_says() {
+        assert_eq!(lag(10_000, 10_000), 0);
+        assert_eq!(lag(10_000, 9_999), 1);
+        assert_eq!(lag(10_000, 10_000 - 4096), 1);
+        assert_eq!(lag(10_000, 10_000 - 4097), 2);
+        assert_eq!(lag(10_000, 20_000), 0, "durable beyond the frame");
+        let most = EXTRA_MAX * 4096;
+        assert_eq!(lag(most - 4096, 0), EXTRA_MAX - 1);
+        assert_eq!(lag(most, 0), EXTRA_MAX, "too far says nothing");
+        assert_eq!(lag(most * 8, 0), EXTRA_MAX);
+        assert_eq!(proven_durable(10_000, 0), 10_000);
+        assert_eq!(proven_durable(10_000, 2), 10_000 - 2 * 4096);
+        assert_eq!(proven_durable(10_000, 3), 0);
+        assert_eq!(proven_durable(most * 2, EXTRA_MAX - 1), most + 4096);
+        assert_eq!(proven_durable(most * 2, EXTRA_MAX), 0);
+    }
+
+    #[test]
     fn a_lag_never_proves_too_much() {
         for durable in [0, 1, 4095, 4096, 4097, 1 << 20] {
             for distance in [0, 1, 4095, 4096, 4097, 1 << 30, 1 << 40] {

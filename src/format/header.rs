@@ -2,7 +2,7 @@
 
 use super::bytes::{array_at, put, u32_at, u64_at};
 use super::checksum::{crc64, mix, seed};
-use crate::limits::{HEADER_BYTES, SESSIONS_MAX};
+use crate::limits::{FRAME_ALIGN, HEADER_BYTES, SESSIONS_MAX};
 use crate::policy::Checksum;
 
 const MAGIC: [u8; 8] = *b"TIDELOG\n";
@@ -134,8 +134,10 @@ impl TailMark {
     fn decode(bytes: &[u8], identity: &Identity) -> Option<Self> {
         let crc = u64_at(bytes, 56) ^ place_seed(identity);
         let mark = Self { end: u64_at(bytes, 0), durable: u64_at(bytes, 8) != 0, boot: array_at(bytes, 16) };
-        let inside =
-            mark.end >= identity.base() && mark.end <= identity.base().saturating_add(identity.segment_bytes);
+        // Between two words, as frames are.
+        let inside = mark.end.is_multiple_of(FRAME_ALIGN)
+            && mark.end >= identity.base()
+            && mark.end <= identity.base().saturating_add(identity.segment_bytes);
         (crc == crc64(bytes.get(..56)?) && inside).then_some(mark)
     }
 }
@@ -153,7 +155,8 @@ pub(crate) fn durable_hint(identity: &Identity, durable: u64) -> u64 {
 
 fn decode_durable_hint(word: u64, identity: &Identity) -> Option<u64> {
     let durable = identity.base().saturating_add(word & 0xffff_ffff);
-    (word != 0 && durable_hint(identity, durable) == word).then_some(durable)
+    let known = word != 0 && durable.is_multiple_of(FRAME_ALIGN);
+    (known && durable_hint(identity, durable) == word).then_some(durable)
 }
 
 /// A header page, taken apart.
@@ -244,14 +247,16 @@ impl Header {
 
 fn decode_sessions(page: &[u8], identity: &Identity) -> Result<(Vec<Session>, bool), HeaderError> {
     let mut sessions: Vec<Session> = Vec::new();
-    let mut torn = false;
+    let (mut torn, mut gap) = (false, false);
     let table = page.get(AT_SESSIONS..).unwrap_or_default();
     for entry in table.chunks_exact(SESSION_BYTES).take(SESSIONS_MAX) {
         let written = entry.iter().any(|byte| *byte != 0);
         match Session::decode(entry) {
-            _ if !written => {}
-            // A valid entry behind a damaged one: no torn write leaves that.
-            Some(_) if torn => return Err(HeaderError::Corrupt("an entry of the session table is damaged")),
+            _ if !written => gap = true,
+            // A valid entry behind a damaged or an empty one: no torn write leaves that.
+            Some(_) if torn || gap => {
+                return Err(HeaderError::Corrupt("an entry of the session table is damaged"));
+            }
             Some(session) => {
                 let earliest = sessions.last().map_or(identity.base(), |last| last.start);
                 let end = identity.base().saturating_add(identity.segment_bytes);
@@ -270,69 +275,4 @@ fn decode_sessions(page: &[u8], identity: &Identity) -> Result<(Vec<Session>, bo
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const IDENTITY: Identity = Identity { log_id: [7; 16], number: 3, segment_bytes: 65536 };
-
-    fn session(start: u64) -> Session {
-        Session {
-            start,
-            number: 9,
-            checksum: Checksum::Crc64,
-            acks_durable: true,
-            nonce: 0x1234_5678,
-            boot: [3; 16],
-            opened_unix_ns: 42,
-        }
-    }
-
-    #[test]
-    fn a_header_round_trips() {
-        let mut page = Header::encode_new(&IDENTITY, &session(IDENTITY.base()), 99);
-        let header = Header::decode(page.as_slice()).unwrap();
-        assert_eq!(header.identity, IDENTITY);
-        assert_eq!(header.sessions, [session(IDENTITY.base())]);
-        assert_eq!((header.tail_mark, header.durable_hint, header.torn_session), (None, None, false));
-
-        let second = session(IDENTITY.base() + 64);
-        let (offset, bytes) = header.session_slot(&second).unwrap();
-        put(page.as_mut_slice(), offset, &bytes);
-        let mark = TailMark { end: IDENTITY.base() + 64, durable: true, boot: [3; 16] };
-        put(page.as_mut_slice(), AT_TAIL_MARK, &TailMark::encode(Some(mark), &IDENTITY));
-        let hint = durable_hint(&IDENTITY, IDENTITY.base() + 48);
-        put(page.as_mut_slice(), AT_DURABLE_HINT, &hint.to_le_bytes());
-        let header = Header::decode(page.as_slice()).unwrap();
-        assert_eq!(header.sessions, [session(IDENTITY.base()), second]);
-        assert_eq!(header.tail_mark, Some(mark));
-        assert_eq!(header.durable_hint, Some(IDENTITY.base() + 48));
-    }
-
-    /// A flipped bit in what never changes is an error; in the marks it voids them; in the session
-    /// table it is an error or shows as torn. Nothing else comes of it, and never a panic.
-    #[test]
-    fn every_flipped_bit_is_noticed() {
-        let mut page = Header::encode_new(&IDENTITY, &session(IDENTITY.base()), 99);
-        let mark = TailMark { end: IDENTITY.base() + 64, durable: true, boot: [3; 16] };
-        put(page.as_mut_slice(), AT_TAIL_MARK, &TailMark::encode(Some(mark), &IDENTITY));
-        put(
-            page.as_mut_slice(),
-            AT_DURABLE_HINT,
-            &durable_hint(&IDENTITY, IDENTITY.base() + 48).to_le_bytes(),
-        );
-        for bit in 0..PAGE * 8 {
-            let mut flipped = page.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            let at = bit / 8;
-            let decoded = Header::decode(flipped.as_slice());
-            match at {
-                0..128 => assert!(decoded.is_err(), "bit {bit}"),
-                AT_TAIL_MARK..576 => assert_eq!(decoded.unwrap().tail_mark, None, "bit {bit}"),
-                AT_DURABLE_HINT..1032 => assert_eq!(decoded.unwrap().durable_hint, None, "bit {bit}"),
-                AT_SESSIONS..2112 => assert!(decoded.is_err(), "bit {bit}"),
-                2112..4032 => assert!(decoded.unwrap().torn_session, "bit {bit}"),
-                _ => assert!(decoded.is_ok(), "bit {bit} is in reserved space"),
-            }
-        }
-    }
-}
+mod tests;

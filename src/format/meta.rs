@@ -4,7 +4,7 @@
 use super::bytes::{array_at, put, u32_at, u64_at};
 use super::checksum::crc64;
 use super::header::{HeaderError, VERSION};
-use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::limits::{POSITION_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 const MAGIC: [u8; 8] = *b"TIDEMETA";
 
@@ -96,7 +96,8 @@ impl Meta {
         };
         let size_ok = meta.segment_bytes.is_power_of_two()
             && (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&meta.segment_bytes);
-        if !size_ok || meta.start.checked_rem(meta.segment_bytes) != Some(0) {
+        let start_ok = meta.start < POSITION_MAX && meta.start.checked_rem(meta.segment_bytes) == Some(0);
+        if !size_ok || !start_ok {
             return Err(HeaderError::Corrupt("the metadata contradicts itself"));
         }
         Ok(meta)
@@ -119,6 +120,51 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(Meta::decode(&flipped).is_err(), "bit {bit}");
         }
+    }
+
+    /// What is well written and makes no sense; each field on its own.
+    #[test]
+    fn a_contradiction_is_corrupt_and_another_version_is_told() {
+        let with = |meta: Meta| Meta::decode(&meta.encode_new());
+        for segment_bytes in [SEGMENT_BYTES_MIN, 1 << 20, SEGMENT_BYTES_MAX] {
+            let meta = Meta { segment_bytes, start: 3 * segment_bytes, ..META };
+            assert_eq!(with(meta), Ok(meta));
+        }
+        let sizes = [0, SEGMENT_BYTES_MIN / 2, SEGMENT_BYTES_MIN + 8, (1 << 20) + 1, SEGMENT_BYTES_MAX * 2];
+        let wrong = sizes.map(|segment_bytes| Meta { segment_bytes, start: 0, ..META });
+        for meta in wrong.into_iter().chain([Meta { start: (3 << 20) + 8, ..META }]) {
+            assert!(matches!(with(meta), Err(HeaderError::Corrupt(_))), "{meta:?}");
+        }
+        // Also in the other slot, and whatever that one's generation is.
+        for at in [0, SLOT_STRIDE] {
+            let mut bytes = META.encode_new();
+            put(&mut bytes, SLOT_STRIDE, &Meta { generation: 1, ..META }.encode());
+            put(&mut bytes, at + 8, &(VERSION + 1).to_le_bytes());
+            let crc = crc64(&bytes[at..at + AT_CRC]);
+            put(&mut bytes, at + AT_CRC, &crc.to_le_bytes());
+            assert_eq!(Meta::decode(&bytes), Err(HeaderError::Version(VERSION + 1)));
+        }
+    }
+
+    #[test]
+    fn every_length_of_the_file_is_judged() {
+        let mut bytes = META.encode_new();
+        let next = Meta { generation: 1, ..META };
+        assert_eq!((META.slot(), next.slot()), (0, 4096));
+        put(&mut bytes, SLOT_STRIDE, &next.encode());
+        assert_eq!(bytes.len(), META_BYTES);
+        for len in 0..bytes.len() {
+            let expected = match len {
+                0..SLOT_BYTES => None,
+                len if len < SLOT_STRIDE + SLOT_BYTES => Some(META),
+                _ => Some(next),
+            };
+            assert_eq!(Meta::decode(&bytes[..len]).ok(), expected, "{len}");
+        }
+        // Of two with one generation, which nothing writes, the first is taken.
+        let twin = Meta { proven: 8, ..META };
+        put(&mut bytes, SLOT_STRIDE, &twin.encode());
+        assert_eq!(Meta::decode(&bytes), Ok(META));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! File names in the log's directory.
 
+use crate::limits::POSITION_MAX;
+
 /// What the log is and where it begins.
 pub(crate) const META: &str = "log.meta";
 /// Locked by the writing process; says which one.
@@ -46,7 +48,8 @@ pub(crate) fn parse(name: &str) -> Name {
         return if stem == META || parse(stem) != Name::Foreign { Name::Temporary } else { Name::Foreign };
     }
     if let Some(base) = name.strip_suffix(".seg").and_then(number) {
-        return Name::Segment(base);
+        // No log reaches as far, and sums of positions stay in range.
+        return if base < POSITION_MAX { Name::Segment(base) } else { Name::Foreign };
     }
     name.strip_suffix(".spare").and_then(number).map_or(Name::Foreign, Name::Spare)
 }
@@ -62,10 +65,24 @@ mod tests {
         assert_eq!(parse(&format!("{}.tmp", segment(0))), Name::Temporary);
         assert_eq!(parse("log.meta.tmp"), Name::Temporary);
         assert_eq!(parse("log.lock"), Name::Own);
-        for foreign in
-            ["notes.tmp", "1.seg", "+0000000000000000001.seg", ".seg", "", "99999999999999999999.seg"]
-        {
+        assert_eq!(parse("log.meta"), Name::Own);
+        assert_eq!(parse(&format!("{}.tmp", spare(4))), Name::Temporary);
+        assert_eq!((segment(65536), spare(7)), (format!("{:020}.seg", 65536), format!("{:020}.spare", 7)));
+        for foreign in [
+            "notes.tmp",
+            "log.meta2",
+            "000000000000000000001.seg",
+            "1.spare",
+            "1.seg",
+            "+0000000000000000001.seg",
+            ".seg",
+            "",
+            "99999999999999999999.seg",
+        ] {
             assert_eq!(parse(foreign), Name::Foreign, "{foreign}");
+        }
+        for beyond in [POSITION_MAX, u64::MAX - 65535, u64::MAX] {
+            assert_eq!(parse(&segment(beyond)), Name::Foreign, "{beyond}");
         }
     }
 }

@@ -77,7 +77,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
     let marked_last = suspects.last().filter(|last| last.header.tail_mark.is_some_and(|mark| mark.durable));
     let closed = match marked_last {
-        Some(last) if marked >= newest && !torn_session => is_last_word(directory, last, marked)?,
+        Some(last) if marked >= newest.max(opened) && !torn_session => is_last_word(directory, last, marked)?,
         _ => false,
     };
     // What a closed log holds is durable; another sync would only write the pages that were populated ahead.

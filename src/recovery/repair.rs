@@ -136,13 +136,19 @@ fn zero_tail(suspect: &Suspect, tail: u64) -> io::Result<u64> {
     let base = suspect.base();
     let end = base + last_nonzero(suspect, tail - base)?;
     let file = suspect.open()?;
-    let mut to = end;
-    while to > tail {
-        let from = (to - 1).saturating_sub((to - 1 - base) % ZERO_BYTES as u64).max(tail);
-        zero(&*file, HEADER_BYTES + (from - base), HEADER_BYTES + (to - base), ZERO_BYTES)?;
-        to = from;
+    for (from, to) in pages_backwards(tail - base, end - base) {
+        zero(&*file, HEADER_BYTES + from, HEADER_BYTES + to, ZERO_BYTES)?;
     }
     Ok(end)
+}
+
+/// The range from `from` to `to` in pieces that no page's boundary cuts, the last piece first.
+fn pages_backwards(from: u64, mut to: u64) -> impl Iterator<Item = (u64, u64)> {
+    core::iter::from_fn(move || {
+        let end = to;
+        to = end.next_multiple_of(ZERO_BYTES as u64).saturating_sub(ZERO_BYTES as u64).max(from);
+        (from < end).then_some((to, end))
+    })
 }
 
 /// Turns a range into one padding frame.
@@ -216,6 +222,18 @@ mod tests {
 
         fn bytes(&mut self, offset: u64, len: u64) -> io::Result<&[u8]> {
             Ok(&self.0[offset as usize..(offset + len) as usize])
+        }
+    }
+
+    #[test]
+    fn pages_come_the_last_first() {
+        let pages = |from, to| pages_backwards(from, to).collect::<Vec<_>>();
+        assert_eq!(pages(0, 8), [(0, 8)]);
+        assert_eq!(pages(4088, 4104), [(4096, 4104), (4088, 4096)]);
+        assert_eq!(pages(100, 12288), [(8192, 12288), (4096, 8192), (100, 4096)]);
+        assert_eq!(pages(4096, 8200), [(8192, 8200), (4096, 8192)]);
+        for nothing in [(0, 0), (8, 8), (4096, 4096), (4096, 0)] {
+            assert_eq!(pages(nothing.0, nothing.1), []);
         }
     }
 

@@ -222,3 +222,6 @@ impl Source for MappedSource<'_> {
         Ok(unsafe { self.0.region.slice((HEADER_BYTES + offset) as usize, len as usize) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,7 +191,7 @@ pub(crate) fn decide(damaged: &Damaged<'_>, heads: &[Head], from: u64, mut prove
             proven = proven.max(found.clone().map(lag).max().unwrap_or(0));
             follows = found.map(|element| element.lsn).next();
         }
-        if stop == Stop::Hole && !matches!(follows, Some(_) if same_boot) {
+        if stop == Stop::Hole && !(same_boot && follows.is_some()) {
             at = tail;
         }
         let below = tail < proven;

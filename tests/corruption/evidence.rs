@@ -85,16 +85,18 @@ fn decode(bytes: &[u8], states: &[&Vec<u8>], base: u64) -> Result<Head, u64> {
     let hint =
         (was(1024, 1032) && u64_at(bytes, 1024) != 0).then(|| base + (u64_at(bytes, 1024) & 0xffff_ffff));
     let mut openings: Vec<(u64, [u8; 64])> = Vec::new();
-    let mut torn = false;
+    let (mut torn, mut gap) = (false, false);
     for at in (2048..4032).step_by(64) {
         let entry: [u8; 64] = bytes[at..at + 64].try_into().unwrap();
         if entry == [0; 64] {
+            gap = true;
             continue;
         }
         // An entry is bound to nothing but its own bytes; the frames are bound to it.
         if crc64(&entry[..56]) != u64_at(&entry, 56) {
             torn = true;
         } else if torn
+            || gap
             || u64_at(&entry, 0) > base + SEGMENT
             || openings.last().is_some_and(|(start, _)| u64_at(&entry, 0) < *start)
         {

@@ -5,6 +5,7 @@ mod bits;
 mod decision;
 mod evidence;
 mod files;
+mod forged;
 mod odd_files;
 mod oracle;
 mod place;

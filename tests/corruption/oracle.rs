@@ -87,7 +87,9 @@ pub(crate) fn opening(sample: &Sample, files: &Files) -> Opening {
     let damaged = Damaged::new(sample, files);
     // A mark of close with something behind it is not the last one.
     let behind = marked < newest.end() && marked >= newest.base && damaged.word(marked) != 0;
-    let closed = newest.mark.is_some() && marked >= newest.base && !torn_opening && !behind;
+    let opened = heads.iter().flat_map(|head| head.openings.iter().skip(1).map(|(start, _)| *start));
+    let opened = opened.max().unwrap_or(0);
+    let closed = newest.mark.is_some() && marked >= newest.base.max(opened) && !torn_opening && !behind;
     let (verdict, how) = if closed {
         if marked < meta.proven {
             return Err(Place::missing(marked.next_multiple_of(SEGMENT)));
@@ -96,8 +98,7 @@ pub(crate) fn opening(sample: &Sample, files: &Files) -> Opening {
         (kept, LastClose::Clean)
     } else {
         let hints = heads.iter().filter_map(|head| head.hint);
-        let openings = heads.iter().flat_map(|head| head.openings.iter().skip(1).map(|(start, _)| *start));
-        let proven = hints.chain(openings).chain([marked, meta.proven]).max().unwrap();
+        let proven = hints.chain([marked, meta.proven, opened]).max().unwrap();
         let died = LastClose::ProcessDied;
         let how = if sample.shape.another_boot { LastClose::MachineRestarted } else { died };
         (decide(&damaged, &heads, known, proven), how)

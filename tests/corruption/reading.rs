@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidelog::{ErrorKind, LogReader, Lsn};
 
@@ -70,12 +69,11 @@ fn a_tail_is_told_of_a_published_record_that_turned_into_a_claim() {
 /// Every bit of the frames, under an open log, a snapshot and a reader of another process.
 #[test]
 fn every_bit_under_the_readers() {
-    let cases = AtomicU64::new(0);
     let shapes = shapes(1, 0);
-    std::thread::scope(|scope| {
+    let cases: u64 = std::thread::scope(|scope| {
+        let mut threads = Vec::new();
         for (index, shape) in shapes.into_iter().enumerate().filter(|(_, shape)| shape.closed) {
-            let cases = &cases;
-            scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 let sample = Sample::new(shape);
                 let bench = Bench::new(&sample);
                 let log = sample.options.open(bench.path()).unwrap();
@@ -129,9 +127,10 @@ fn every_bit_under_the_readers() {
                 }
                 // All is well again.
                 assert_eq!(crate::support::contents(&log).len(), sample.records());
-                cases.fetch_add(done, Ordering::Relaxed);
-            });
+                done
+            }));
         }
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    println!("bits under open readers: {} flipped, read in 6 ways", cases.into_inner());
+    println!("bits under open readers: {cases} flipped, read in 6 ways");
 }

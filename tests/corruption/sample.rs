@@ -50,8 +50,11 @@ pub(crate) struct Sample {
     pub(crate) options: Options,
 }
 
+/// A record's LSN, its payload, its batch, and how far the log was durable before.
+type Appended = (u64, Vec<u8>, (u64, u64), u64);
+
 struct Builder {
-    records: Vec<(u64, Vec<u8>, (u64, u64), u64)>,
+    records: Vec<Appended>,
     number: u64,
 }
 

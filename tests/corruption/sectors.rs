@@ -9,6 +9,9 @@ use crate::support::segment_name;
 
 const SECTOR: usize = 512;
 
+/// What to write over a sector; `None` where it is not there.
+type From<'a> = &'a (dyn Fn(&(String, usize)) -> Option<Vec<u8>> + Sync);
+
 /// The sectors of the segments' files.
 fn sectors(sample: &Sample) -> Vec<(String, usize)> {
     let first = sample.shape.retired;
@@ -38,7 +41,7 @@ fn every_sector_lost_stale_or_foreign() {
     for sample in samples() {
         let all = sectors(&sample);
         let other = Sample::new(sample.shape);
-        let each = |what: &str, from: &(dyn Fn(&(String, usize)) -> Option<Vec<u8>> + Sync)| {
+        let each = |what: &str, from: From<'_>| {
             sweep(&sample, all.len() as u64, |bench, case| {
                 let place = &all[case as usize];
                 let Some(bytes) = from(place).filter(|bytes| sector(&sample.files, place) != Some(bytes))

@@ -9,6 +9,7 @@ mod support;
 
 mod full_disk;
 mod lifecycle;
+mod opening;
 mod readers;
 mod sync_errors;
 mod syscalls;

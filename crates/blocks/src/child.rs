@@ -32,10 +32,11 @@ pub enum Told {
     Unopened(String),
     Found(u64, Id),
     Listed,
-    Opened { start: u64, end: u64, how: String, rewritten: u64 },
+    Opened { start: u64, end: u64, how: String, rewritten: u64, holes: u64 },
     Appended(Vec<(u64, Id)>),
     Durable(u64),
     Checkpoint,
+    Parked,
     Failed(String),
     Sticks(Vec<String>),
     Done,
@@ -56,12 +57,14 @@ fn parse(line: &str) -> Option<Told> {
             end: number(1)?,
             how: (*words.get(2)?).to_owned(),
             rewritten: number(3)?,
+            holes: number(4)?,
         },
         "appended" => {
             let pair = |pair: &[&str]| Some((pair.first()?.parse().ok()?, pair.get(1)?.parse().ok()?));
             Told::Appended(words.chunks(2).map(pair).collect::<Option<_>>()?)
         }
         "durable" => Told::Durable(number(0)?),
+        "parked" => Told::Parked,
         "checkpoint" => Told::Checkpoint,
         "failed" => Told::Failed(rest.to_owned()),
         "sticks" => Told::Sticks(words.iter().map(|word| (*word).to_owned()).collect()),
@@ -81,6 +84,7 @@ pub struct Opened {
     /// How the writer before had left the log.
     pub how: String,
     pub rewritten: u64,
+    pub holes: u64,
     /// All that it found was read; else the writer died of reading.
     pub whole: bool,
 }
@@ -143,8 +147,8 @@ impl Child {
     /// Waits until it has opened its log; the inner error is the one that opening gave.
     pub fn opened(&self) -> Outcome<Result<Opened, String>> {
         let mut opened = match self.next()? {
-            Some((_, Told::Opened { start, end, how, rewritten })) => {
-                Opened { found: Vec::new(), start, end, how, rewritten, whole: false }
+            Some((_, Told::Opened { start, end, how, rewritten, holes })) => {
+                Opened { found: Vec::new(), start, end, how, rewritten, holes, whole: false }
             }
             Some((_, Told::Unopened(error))) => return Ok(Err(error)),
             Some((_, other)) => return Err(format!("instead of opening: {other:?}")),

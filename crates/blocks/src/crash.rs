@@ -77,10 +77,11 @@ fn one_round(
     let began = Instant::now();
     let recordings = make_recordings(fs, seed, scratch, boot)?;
     for (recording, _) in &recordings {
-        let Figures { writes, flushes, rolls, retires, recycles, recoveries, kills } = recording.figures;
+        let Figures { writes, flushes, rolls, retires, recycles, recoveries, kills, holes } =
+            recording.figures;
         println!(
             "{}: {writes} writes, {flushes} flushes, {rolls} rolls, {retires} retired, {recycles} recycled, \
-             {kills} kills, {recoveries} recoveries, {} records",
+             {kills} kills, {recoveries} recoveries, {holes} holes, {} records",
             recording.name,
             recording.truth.len()
         );
@@ -92,6 +93,7 @@ fn one_round(
         sum.recycles += recycles;
         sum.recoveries += recoveries;
         sum.kills += kills;
+        sum.holes += holes;
     }
     summary.recordings += recordings.len() as u64;
     summary.epochs += recordings.iter().map(|(_, epochs)| epochs.len() as u64).sum::<u64>();
@@ -132,7 +134,18 @@ fn one_round(
 }
 
 fn plan(run: u16, policy: &'static str, crc64: bool, threads: u16, units: u32, seed: u64) -> Plan {
-    Plan { run, policy, crc64, threads, units, retire: false, eager: false, failing: false, seed }
+    Plan {
+        run,
+        policy,
+        crc64,
+        threads,
+        units,
+        retire: false,
+        eager: false,
+        parks: false,
+        failing: false,
+        seed,
+    }
 }
 
 /// Two logs, each with what a log goes through; and each again from a crash image of the first time.
@@ -143,6 +156,7 @@ fn make_recordings(
     boot: &BootId,
 ) -> Outcome<Vec<(Recording, Vec<Epoch>)>> {
     let full = |plan: Plan| Plan { retire: true, ..plan };
+    let parks = |plan: Plan| Plan { parks: true, ..plan };
     let eager = |plan: Plan| Plan { eager: true, ..plan };
     let first: [(&str, Vec<(Plan, End)>); 2] = [
         (
@@ -158,6 +172,7 @@ fn make_recordings(
             vec![
                 (full(eager(plan(1, "none", true, 3, 110, seed))), End::Close),
                 (eager(plan(2, "periodic", false, 3, 60, seed)), End::Kill(6)),
+                (parks(eager(plan(4, "none", false, 3, 30, seed))), End::KillParked),
                 (plan(3, "grouped", true, 2, 8, seed), End::Close),
             ],
         ),
@@ -178,8 +193,9 @@ fn make_recordings(
         let origin = Origin { image: empty.clone(), truth: Truth::new(), claims: Claims::default(), boot: 1 };
         let name = format!("{}-{name}", fs.name());
         let recording = record(fs, name.clone(), scratch, boot, origin, &phases)?;
-        let Figures { rolls, retires, recycles, recoveries, .. } = recording.figures;
-        if rolls < 2 || retires < 1 || recycles < 1 || recoveries < 1 {
+        let Figures { rolls, retires, recycles, recoveries, holes, .. } = recording.figures;
+        let parked = phases.iter().any(|(plan, _)| plan.parks);
+        if rolls < 2 || retires < 1 || recycles < 1 || recoveries < 1 || (parked && holes < 1) {
             return Err(format!("{name} lacks something: {:?}", recording.figures));
         }
         let epochs = epochs(&recording);
@@ -261,6 +277,7 @@ fn print_table(summaries: &[(Fs, Summary)]) {
     row("  segments retired", &|s| s.figures.retires.to_string());
     row("  segments recycled", &|s| s.figures.recycles.to_string());
     row("  writers killed", &|s| s.figures.kills.to_string());
+    row("  holes padded", &|s| s.figures.holes.to_string());
     row("  recoveries recorded", &|s| s.figures.recoveries.to_string());
     row("epochs", &|s| s.epochs.to_string());
     row("crash states to choose from", &|s| s.candidates.to_string());

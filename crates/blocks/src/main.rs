@@ -101,7 +101,7 @@ fn parse(arguments: &[String]) -> Outcome<Task> {
         seed.or_else(|| std::env::var("TIDELOG_SEED").ok()?.parse().ok()).unwrap_or_else(system::random_seed);
     match task.as_str() {
         "crash" => {
-            let quick = |fs| if fs == Fs::Ext4 { 2_000 } else { 300 };
+            let quick = |fs| if fs == Fs::Ext4 { 2_200 } else { 350 };
             let thorough = |fs| if fs == Fs::Ext4 { 100_000 } else { 20_000 };
             let states_of = |fs| states.unwrap_or(if long { thorough(fs) } else { quick(fs) });
             let states: Vec<(Fs, u64)> = file_systems.into_iter().map(|fs| (fs, states_of(fs))).collect();

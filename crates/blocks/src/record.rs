@@ -18,6 +18,8 @@ pub enum End {
     Close,
     /// The writer is killed after so many marks.
     Kill(u64),
+    /// The writer is killed when one of its threads has parked and the others have appended behind it.
+    KillParked,
 }
 
 /// What a recording begins with.
@@ -39,6 +41,8 @@ pub struct Figures {
     pub recycles: u64,
     pub recoveries: u64,
     pub kills: u64,
+    /// Claims that were never published, and that a recovery padded.
+    pub holes: u64,
 }
 
 /// All that was noted.
@@ -160,11 +164,13 @@ impl Recorder {
         let opened = child.opened()??;
         let at = self.stack.disk.recorded();
         self.opened(&opened, at, first)?;
+        self.figures.holes += opened.holes;
         self.figures.recoveries += u64::from(opened.how != "Created" && opened.how != "Clean");
         let mut kill_at = match end {
-            End::Close => None,
+            End::Close | End::KillParked => None,
             End::Kill(after) => Some(self.stack.disk.marks() + after),
         };
+        let mut behind_parked = None;
         child.go_on()?;
         loop {
             if kill_at.is_some_and(|marks| self.stack.disk.marks() >= marks) {
@@ -182,25 +188,33 @@ impl Recorder {
                 child.next()?
             };
             match told {
-                Some((at, Told::Appended(records))) => learn(&mut self.truth, at, &records)?,
+                Some((at, Told::Appended(records))) => {
+                    learn(&mut self.truth, at, &records)?;
+                    behind_parked = behind_parked.map(|count| count + 1);
+                    if behind_parked == Some(8) {
+                        kill_at = Some(0);
+                    }
+                }
                 Some((_, Told::Durable(_))) => {}
+                Some((_, Told::Parked)) => behind_parked = Some(0),
                 Some((_, Told::Checkpoint)) => {
                     self.note_tearable()?;
                     child.go_on()?;
                 }
                 Some((_, Told::Done)) => match end {
                     End::Close => child.go_on()?,
-                    End::Kill(_) => kill_at = Some(0),
+                    End::Kill(_) | End::KillParked => kill_at = Some(0),
                 },
                 Some((_, Told::Closed { sealed, retired, recycled })) => {
                     self.figures.rolls += sealed;
                     self.figures.retires += retired;
-                    self.figures.recycles += recycled;
+                    // Without a retirement it is the prepared segments of an earlier writer that are in use again.
+                    self.figures.recycles += if plan.retire { recycled } else { 0 };
                     child.finish()?;
                     break;
                 }
                 Some((_, other)) => return Err(format!("the writer tells {other:?}")),
-                None if matches!(end, End::Kill(_)) => break,
+                None if !matches!(end, End::Close) => break,
                 None => return Err("the writer ended early".to_owned()),
             }
         }

@@ -30,6 +30,8 @@ pub struct Plan {
     pub retire: bool,
     /// Another thread has dirty pages written back all the time.
     pub eager: bool,
+    /// The last thread stops for ever between claiming and publishing, and the others go on behind it.
+    pub parks: bool,
     /// The disk may fail: errors are told, and end a thread.
     pub failing: bool,
     pub seed: u64,
@@ -39,13 +41,13 @@ const POLICIES: [&str; 4] = ["immediate", "grouped", "none", "periodic"];
 
 impl Plan {
     pub fn to_argument(&self) -> String {
-        let Self { run, policy, crc64, threads, units, retire, eager, failing, seed } = self;
-        format!("{run},{policy},{crc64},{threads},{units},{retire},{eager},{failing},{seed}")
+        let Self { run, policy, crc64, threads, units, retire, eager, parks, failing, seed } = self;
+        format!("{run},{policy},{crc64},{threads},{units},{retire},{eager},{parks},{failing},{seed}")
     }
 
     fn from_argument(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.split(',').collect();
-        let [run, policy, crc64, threads, units, retire, eager, failing, seed] = fields[..] else {
+        let [run, policy, crc64, threads, units, retire, eager, parks, failing, seed] = fields[..] else {
             return None;
         };
         Some(Self {
@@ -56,6 +58,7 @@ impl Plan {
             units: units.parse().ok()?,
             retire: retire.parse().ok()?,
             eager: eager.parse().ok()?,
+            parks: parks.parse().ok()?,
             failing: failing.parse().ok()?,
             seed: seed.parse().ok()?,
         })
@@ -110,8 +113,8 @@ pub fn main(arguments: &[String]) -> Outcome<()> {
     let report = log.recovery();
     own.set(Mark::Opened(report.end.get())).context("mark")?;
     tell(&format!(
-        "opened {} {} {:?} {}",
-        report.start, report.end, report.last_close, report.segments_rewritten
+        "opened {} {} {:?} {} {}",
+        report.start, report.end, report.last_close, report.segments_rewritten, report.holes_skipped
     ))?;
     for record in &log.snapshot() {
         let record = record.context("reading what was recovered")?;
@@ -175,12 +178,26 @@ fn tell_whether_it_sticks(log: &Log) -> Outcome<()> {
 fn append_all(log: &Log, plan: &Plan, thread: u16, marker: &Marker) -> Outcome<()> {
     let mut random = Random(plan.seed ^ (u64::from(thread) << 32) ^ (u64::from(plan.run) << 48));
     let mut marked = 0;
-    let enough = |unit: u32| {
+    let mut retirements = 0;
+    let enough = |unit: u32, retirements: u32| {
         // The one that retires goes on until a retired file is in use again.
-        let waits = plan.retire && thread == 0 && log.stats().segments_recycled == 0;
+        let waits = plan.retire && thread == 0 && (retirements < 2 || log.stats().segments_recycled == 0);
         unit >= plan.units && !(waits && unit < plan.units + 1_000)
     };
-    for unit in (0..).take_while(|unit| !enough(*unit)) {
+    let mut behind = 0;
+    for unit in 0.. {
+        if plan.parks {
+            // Some records behind the claim that stays open.
+            behind += u32::from(PARKED.load(Ordering::Relaxed));
+            if behind > 10 {
+                break;
+            }
+        } else if enough(unit, retirements) {
+            break;
+        }
+        if plan.parks && thread + 1 == plan.threads && unit == plan.units / 2 {
+            park(log)?;
+        }
         let count = if random.one_in(5) { 2 + random.below(3) as u16 } else { 1 };
         let ids: Vec<Id> = (0..count)
             .map(|index| {
@@ -204,7 +221,7 @@ fn append_all(log: &Log, plan: &Plan, thread: u16, marker: &Marker) -> Outcome<(
         let mut durable = log.watermarks().durable.get();
         if plan.acks_durable() {
             durable = durable.max(lsns.last().map_or(0, |lsn| lsn.get() + 1));
-        } else if thread == 0 && unit % 16 == 15 {
+        } else if thread == 0 && unit % 16 == 15 && !plan.parks {
             match log.sync() {
                 Ok(()) => {}
                 Err(error) if plan.failing => return tell(&format!("failed {:?} {error}", error.kind())),
@@ -221,17 +238,36 @@ fn append_all(log: &Log, plan: &Plan, thread: u16, marker: &Marker) -> Outcome<(
             }
             tell(&format!("durable {durable}"))?;
         }
-        if plan.retire && thread == 0 && (unit == plan.units / 2 || unit == plan.units * 3 / 4) {
-            retire(log, marker)?;
+        if plan.retire && thread == 0 && retirements < 2 {
+            let marks = log.watermarks();
+            if marks.published.get() >= marks.start.get() + 2 * SEGMENT_BYTES + SEGMENT_BYTES / 2 {
+                retirements += 1;
+                retire(log, marker, marks.published.get() - SEGMENT_BYTES / 2)?;
+            }
         }
     }
     Ok(())
 }
 
-fn retire(log: &Log, marker: &Marker) -> Outcome<()> {
+/// A claim stays open.
+static PARKED: AtomicBool = AtomicBool::new(false);
+
+/// Claims room for a record and never gives it up: the parent kills this process.
+fn park(log: &Log) -> Outcome<()> {
+    let parked = log.append_with(200, |_| {
+        if tell("parked").is_ok() {
+            PARKED.store(true, Ordering::Relaxed);
+            loop {
+                std::thread::park();
+            }
+        }
+    });
+    parked.context("parking").map(drop)
+}
+
+fn retire(log: &Log, marker: &Marker, before: u64) -> Outcome<()> {
     tell("checkpoint")?;
     wait_for_parent()?;
-    let before = log.watermarks().published.get().saturating_sub(SEGMENT_BYTES / 2);
     marker.set(Mark::MayStartAt(before)).context("mark")?;
     let start = log.retire_before(Lsn::new(before)).context("retiring")?;
     marker.set(Mark::StartsAt(start.get())).context("mark")

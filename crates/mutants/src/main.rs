@@ -160,7 +160,9 @@ impl Bench {
         }
         let messages = String::from_utf8_lossy(&output.stdout);
         let marker = "\"executable\":\"";
-        let mut paths = messages.lines().filter_map(|line| line.split_once(marker)?.1.split('"').next());
+        // A package's binaries are built beside its tests.
+        let tests = messages.lines().filter(|line| line.contains("\"kind\":[\"test\"]"));
+        let mut paths = tests.filter_map(|line| line.split_once(marker)?.1.split('"').next());
         paths.next_back().map(PathBuf::from).ok_or_else(|| format!("cargo names no binary for {target}"))
     }
 

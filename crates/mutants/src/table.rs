@@ -26,6 +26,30 @@ pub static LOOM: Suite = Suite {
     target_dir: "loom",
 };
 
+/// The tests on the simulated disk.
+pub static SIM: Suite = Suite {
+    name: "sim",
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
+    cargo: &["test", "--features", "testing"],
+    target_dir: "sim",
+};
+
+/// Some of the model explorer's runs.
+pub static EXPLORER: Suite = Suite {
+    name: "explorer",
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
+    cargo: &["test", "-p", "tidelog-explorer"],
+    target_dir: "sim",
+};
+
+/// The tests on the system's files.
+pub static FILES: Suite = Suite {
+    name: "files",
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
+    cargo: &["test"],
+    target_dir: "files",
+};
+
 /// One way of breaking the code.
 #[derive(Debug)]
 pub struct Mutant {
@@ -260,4 +284,143 @@ mutants! {
         "final_end.is_some_and(|end| self.position >= end)" => "final_end.is_some()",
         LOOM "close" "a_tail_waits_for_the_last_claim",
         "a tail ends when everything was read";
+    // ---- Durability: what is acknowledged is on the disk
+    acknowledged_before_the_sync "quick": "src/log/inner.rs",
+        "            self.syncer.make_durable(appended.end)?;" => "            let _ = self.syncer.make_durable(0);",
+        SIM "sim" "found::what_a_killed_writer_left_unsynced_is_durable_after_the_next_opening",
+        "Immediate and Grouped return when the record is durable";
+    sync_stops_short "quick": "src/chain/sync.rs",
+        "let end = segment.file_offset(target.min(segment.end()));"
+        => "let end = segment.file_offset(target.min(segment.end())) & !4095;",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a sync covers the page that the watermark lies in";
+    sync_of_nothing "quick": "src/syncer.rs",
+        "segment.body()?.region.flush(range).map_err(|error| Error::poisoned(&path, error))"
+        => "{ let _ = (segment.body()?, range, &path); Ok(()) }",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "the watermark moves after a flush";
+    old_tail_not_synced_at_a_roll: "src/chain/sync.rs",
+        "            if begin < end {" => "            if begin < end && segment.end() > target {",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a sync covers the end of the segment before the roll too";
+    durable_beyond_the_flush: "src/chain/sync.rs",
+        "        Ok(target)" => "        Ok(self.advance_published()?.position().max(target + 8))",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "the watermark is what was published before the flush began";
+    hint_too_far: "src/syncer.rs",
+        "segment.store_durable_hint(durable);" => "segment.store_durable_hint(durable + 64);",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "the durable hint is never ahead of the disk";
+    lag_forgotten: "src/format/frame.rs",
+        "let pages = lsn.saturating_sub(durable).div_ceil(LAG_UNIT_BYTES);" => "let pages = lsn.saturating_sub(durable) / LAG_UNIT_BYTES;",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a frame never says that more was durable than was";
+    poison_not_sticky "quick": "src/syncer.rs",
+        "        self.chain.poison(error.clone());\n        error\n" => "        error\n",
+        SIM "sim" "sync_errors::the_nth_sync_fails",
+        "a failed sync ends the log for good";
+    sync_failure_swallowed: "src/syncer.rs",
+        "segment.body()?.region.flush(range).map_err(|error| Error::poisoned(&path, error))"
+        => "{ let _ = segment.body()?.region.flush(range); let _ = &path; Ok(()) }",
+        SIM "sim" "sync_errors::the_nth_sync_fails",
+        "a failed sync is told";
+    // ---- Files and names
+    names_not_synced "quick": "src/storage/prepare.rs",
+        "let mapped = self.sync().and_then(" => "let mapped = Ok(()).and_then(",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a segment's name is durable before the segment is used";
+    recycled_file_not_zeroed "quick": "src/storage/prepare.rs",
+        "            Contents::Stale => false," => "            Contents::Stale => true,",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a recycled file holds no records of the segment that it was";
+    prepared_file_not_synced: "src/storage/prepare.rs",
+        "        file.write_all_at(page.as_slice(), 0)?;\n        file.sync_all()" => "        file.write_all_at(page.as_slice(), 0)",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a segment is durable as an empty one before it has its name";
+    lock_not_taken "quick": "src/storage/lock.rs",
+        "if !file.try_lock().map_err(failed)? {" => "if !file.try_lock().map_err(failed)? && text.is_empty() {",
+        SIM "sim" "disk::the_lock_is_held_and_dies_with_its_holder",
+        "one writer";
+    pinned_file_recycled: "src/storage/directory.rs",
+        "if matches!(file.try_lock(), Ok(true)) {" => "if file.try_lock().is_ok() {",
+        SIM "sim" "disk::a_reader_keeps_a_file_from_being_recycled",
+        "a file that a reader has mapped is not recycled";
+    retired_before_the_start_is_durable: "src/log/inner.rs",
+        "            self.update_meta(&mut meta, start)?;\n            self.keeper.discard(self.chain.catalog.take_before(number))?;"
+        => "            self.keeper.discard(self.chain.catalog.take_before(number))?;\n            self.update_meta(&mut meta, start)?;",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "the log's start is durable before files below it go";
+    metadata_in_one_slot: "src/format/meta.rs",
+        "if self.generation.is_multiple_of(2) {" => "if self.generation < u64::MAX {",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "the metadata is never written over the slot in force";
+    // ---- Recovery
+    killed_writers_names_not_synced "quick": "src/recovery/mod.rs",
+        "        directory.sync_names()?;\n" => "",
+        SIM "sim" "found::what_a_killed_writer_left_unsynced_is_durable_after_the_next_opening",
+        "an opening makes the names durable that it builds on";
+    killed_writers_metadata_not_settled: "src/recovery/mod.rs",
+        "        directory.settle_meta(&meta)?;\n" => "",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "an opening makes the metadata durable that it builds on";
+    metadata_slot_not_settled: "src/storage/directory.rs",
+        "        if !settled {" => "        if !settled && meta.generation == 0 {",
+        SIM "sim" "found::a_slot_of_the_metadata_is_on_the_device_before_the_other_is_written",
+        "one slot of the metadata is durable while the other is written";
+    any_mark_closes "quick": "src/recovery/mod.rs",
+        ".filter(|last| last.header.tail_mark.is_some_and(|mark| mark.durable))"
+        => ".filter(|last| last.header.tail_mark.is_some())",
+        SIM "sim" "found::a_recovery_that_is_cut_short_leaves_what_the_next_one_finds",
+        "only a durable mark says that the log was closed";
+    scanned_before_the_sync: "src/recovery/mod.rs",
+        "let rewritten = if closed { 0 } else { sync_suspects(directory, &suspects)? };"
+        => "let rewritten = 0; let _ = sync_suspects;",
+        SIM "sim" "sync_errors::a_write_back_that_failed_unseen_is_caught_at_open",
+        "an opening syncs before it scans";
+    failed_pages_not_rewritten: "src/recovery/mod.rs",
+        "            repair::rewrite(suspect).map_err(|error| {" => "            suspect.open().and_then(|file| file.sync_data()).map_err(|error| {",
+        SIM "sim" "sync_errors::a_write_back_that_failed_unseen_is_caught_at_open",
+        "pages whose sync failed are written again";
+    recovery_not_synced "quick": "src/recovery/repair.rs",
+        "    for suspect in suspects.iter().chain(&active).filter(|_| !closed) {"
+        => "    for suspect in suspects.iter().chain(&active).filter(|_| closed) {",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "what recovery keeps is durable before it is reported";
+    torn_tail_left "quick": "src/recovery/repair.rs",
+        "    if let Some(active) = &active\n        && found.torn.is_some()" => "    if let Some(active) = &active\n        && found.torn.is_some()\n        && closed",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a torn tail is zeroed";
+    torn_tail_zeroed_from_the_front: "src/recovery/repair.rs",
+        "    let mut to = end;\n    while to > tail {" => "    zero(&*file, HEADER_BYTES + (tail - base), HEADER_BYTES + (end - base), ZERO_BYTES)?;\n    let mut to = tail;\n    while to > tail {",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a torn tail is zeroed from its end, so that being cut short changes nothing";
+    later_segments_left: "src/recovery/repair.rs",
+        "suspects.pop_if(|last| last.base() > found.tail)" => "suspects.pop_if(|last| last.base() > found.tail && closed)",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "segments behind a torn tail go";
+    opening_not_durable: "src/recovery/repair.rs",
+        "                body.region.flush(0..HEADER_BYTES as usize).map_err(failed(base))?;\n" => "",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "an opening is recorded durably before it appends";
+    hole_padded_after_a_power_cut "quick": "src/recovery/decide.rs",
+        "    row(Some(Stop::Hole), NO, NO, ANY, ANY, Verdict::Truncate)," => "    row(Some(Stop::Hole), NO, NO, ANY, ANY, Verdict::Pad),",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "after a power cut nothing behind a hole is kept";
+    hole_cut_after_a_kill: "src/recovery/decide.rs",
+        "    row(Some(Stop::Hole), NO, YES, YES, ANY, Verdict::Pad)," => "    row(Some(Stop::Hole), NO, YES, YES, ANY, Verdict::Truncate),",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "after a kill what returned behind a hole is kept";
+    half_a_batch "quick": "src/recovery/survey.rs",
+        "                if !belongs {\n                    return Ok(None);\n                }" => "                if !belongs {\n                    break;\n                }",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a batch is recovered as a whole";
+    evidence_ignored: "src/recovery/survey.rs",
+        "below_proven: walk.tail < walk.proven," => "below_proven: false,",
+        FILES "corruption" "bits::every_bit_of_a_log",
+        "what is proven durable is never cut away";
+    // ---- Checksums
+    checksum_without_the_opening: "src/format/checksum.rs",
+        "    mix(low ^ mix(high ^ mix(nonce)))" => "    mix(low ^ mix(high ^ mix(nonce.min(0))))",
+        EXPLORER "explorer" "crash_states_keep_every_promise",
+        "a frame of an earlier opening does not verify";
 }

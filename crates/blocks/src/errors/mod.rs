@@ -75,7 +75,18 @@ pub fn errors(file_systems: &[Fs], seed: u64, scratch: &Scratch, boot: &BootId) 
 }
 
 fn plan(run: u16, policy: &'static str, threads: u16, units: u32, seed: u64) -> Plan {
-    Plan { run, policy, crc64: false, threads, units, retire: false, eager: false, failing: true, seed }
+    Plan {
+        run,
+        policy,
+        crc64: false,
+        threads,
+        units,
+        retire: false,
+        eager: false,
+        parks: false,
+        failing: true,
+        seed,
+    }
 }
 impl<'a> Lab<'a> {
     fn new(fs: Fs, seed: u64, scratch: &'a Scratch, boot: &'a BootId) -> Outcome<Self> {
