@@ -6,10 +6,11 @@ use std::path::Path;
 use crate::chain::{Watch, next_boundary, read_published};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
+use crate::options::Options;
 use crate::primitive::Arc;
 use crate::record::PinnedRecord;
 use crate::snapshot::Snapshot;
-use crate::storage::{Directory, SharedStorage, System};
+use crate::storage::{Directory, SharedStorage};
 use crate::tail::Tail;
 
 /// Reads a log without its lock, in any process, while its writer goes on. It never blocks the writer, and
@@ -30,6 +31,18 @@ pub struct LogReader {
     watch: Arc<Watch>,
 }
 
+impl Options {
+    /// Opens a [`LogReader`], on any file system where
+    /// [`allow_unsupported_file_system`](Self::allow_unsupported_file_system) says so. The other options are the
+    /// writer's.
+    ///
+    /// # Errors
+    /// As [`LogReader::open`].
+    pub fn open_reader(&self, directory: impl AsRef<Path>) -> Result<LogReader> {
+        LogReader::look(self.storage(), directory.as_ref(), self.any_file_system)
+    }
+}
+
 impl LogReader {
     /// Looks at the log in `directory`; creates and changes nothing.
     ///
@@ -37,7 +50,7 @@ impl LogReader {
     /// [`NotFound`](crate::ErrorKind::NotFound) where there is no log; [`Corrupt`](crate::ErrorKind::Corrupt),
     /// [`Unsupported`](crate::ErrorKind::Unsupported), [`Io`](crate::ErrorKind::Io).
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
-        Self::look(System::shared(), directory.as_ref())
+        Options::new().open_reader(directory)
     }
 
     /// Looks at a log on a simulated disk.
@@ -46,11 +59,11 @@ impl LogReader {
     /// As [`open`](Self::open).
     #[cfg(feature = "testing")]
     pub fn open_on(disk: &crate::sim::Disk, directory: impl AsRef<Path>) -> Result<Self> {
-        Self::look(std::sync::Arc::new(disk.clone()), directory.as_ref())
+        Options::new().disk(disk).open_reader(directory)
     }
 
-    fn look(storage: SharedStorage, directory: &Path) -> Result<Self> {
-        let directory = Arc::new(Directory::look(storage, directory)?);
+    fn look(storage: SharedStorage, directory: &Path, any_file_system: bool) -> Result<Self> {
+        let directory = Arc::new(Directory::look(storage, directory, any_file_system)?);
         let watch = Arc::new(Watch::new(Arc::clone(&directory))?);
         Ok(Self { directory, watch })
     }

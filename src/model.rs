@@ -88,7 +88,7 @@ impl Model {
         let number = chain.next_segment();
         let identity = Identity { log_id: LOG_ID, number, segment_bytes: SEGMENT_BYTES };
         let region = Region::zeroed(SEGMENT_BYTES as usize);
-        let body = Body { region, verifiers: Verifiers::new(&identity, &[session()]) };
+        let body = Body { region, verifiers: Verifiers::new(&identity, &[session()]), owed: 0 };
         chain.install(Arc::new(Segment::mapped(identity, body, None)));
         true
     }

@@ -28,6 +28,7 @@ pub struct Options {
     pub(crate) sync_policy: SyncPolicy,
     pub(crate) zero_fill_bytes: Option<usize>,
     pub(crate) recycle_max: Option<usize>,
+    pub(crate) any_file_system: bool,
     #[cfg(feature = "testing")]
     pub(crate) disk: Option<crate::sim::Disk>,
 }
@@ -97,6 +98,16 @@ impl Options {
     #[must_use]
     pub fn recycle_max(mut self, files: usize) -> Self {
         self.recycle_max = Some(files);
+        self
+    }
+
+    /// Opens the log also on a file system on which guarantees cannot hold; by default that is
+    /// [`Unsupported`](crate::ErrorKind::Unsupported). Those are network file systems (NFS, SMB, 9p, Ceph and the
+    /// like), FUSE with virtiofs, and of the copy-on-write ones ZFS, bcachefs and NILFS2. `docs/DURABILITY.md` tells
+    /// for each what may be lost there.
+    #[must_use]
+    pub fn allow_unsupported_file_system(mut self, allow: bool) -> Self {
+        self.any_file_system = allow;
         self
     }
 

@@ -53,12 +53,14 @@ impl Syncer {
         let began = Instant::now();
         let reached = self.chain.sync_published(durable, |segment, range| {
             let path = self.directory.segment_path(segment.base());
-            segment.body()?.region.flush(range).map_err(|error| Error::poisoned(&path, error))
+            segment.body()?.region.flush(range).map_err(|error| Error::poisoned(&path, error))?;
+            self.chain.see_whole(segment)
         });
         let reached = reached.map_err(|error| self.poison(error))?;
         if reached <= durable {
             // The claim that is waited for, or one before it, is still being written.
             patience.pause();
+            self.chain.see_progress_possible().map_err(|error| self.poison(error))?;
             return Ok(durable);
         }
         self.counters.note_sync(began.elapsed());

@@ -245,6 +245,7 @@ impl Chain {
                 patience.reset();
             } else if seen.position() < position {
                 patience.pause();
+                self.see_progress_possible()?;
             }
             published = seen;
         }

@@ -7,6 +7,24 @@ use crate::error::Result;
 use crate::segment::Segment;
 
 impl Chain {
+    /// An error when another process cut the file of `segment`.
+    pub(crate) fn see_whole(&self, segment: &Segment) -> Result<()> {
+        // One that was retired meanwhile has no file any more, and needs none.
+        segment.see_whole().or_else(|error| match self.catalog.find(segment.number()) {
+            Some(_) => Err(error),
+            None => Ok(()),
+        })
+    }
+
+    /// For those who wait for a claim to be published: an error when its segment's file was cut, because then the
+    /// claim's words may be gone, and nobody will store them again.
+    pub(crate) fn see_progress_possible(&self) -> Result<()> {
+        match self.catalog.find_at(self.published().position()) {
+            Some(segment) => self.see_whole(&segment),
+            None => Ok(()),
+        }
+    }
+
     /// Flushes from `durable` to the published watermark as it is now, and returns how far that is: no further
     /// than `durable` when nothing new is published. `flush` makes a range of a segment's file durable.
     pub(crate) fn sync_published(

@@ -81,9 +81,35 @@ impl Watch {
     pub(crate) fn look(&self) -> Result<(View, Published)> {
         self.refresh()?;
         let published = self.frontier.advance(&self.catalog)?;
+        let published = self.see_proven(published)?;
         // Again, after the walk: a frame that it passed may be from an opening that began in between.
         self.refresh()?;
         Ok((self.catalog.view(), published))
+    }
+
+    /// Holds what was seen against what the writer noted as durable: a log that ends before that has lost frames.
+    fn see_proven(&self, published: Published) -> Result<Published> {
+        let position = published.position();
+        let Some(segment) = self.catalog.find_at(position) else { return Ok(published) };
+        let header = self.directory.open_segment(segment.base(), Access::Read);
+        let header = header.and_then(|file| self.directory.read_header(&*file, segment.identity()));
+        let header = match header {
+            Ok(header) => header,
+            // One that has been retired meanwhile has nothing to tell.
+            Err(_) if segment.base() < read_meta(&self.directory)?.start => return Ok(published),
+            Err(error) => return Err(error),
+        };
+        let marked = header.tail_mark.filter(|mark| mark.durable).map(|mark| mark.end);
+        let proven = header.durable_hint.max(marked).unwrap_or(0);
+        if proven <= position {
+            return Ok(published);
+        }
+        // The note may be newer than the walk, but not newer than this one.
+        let published = self.frontier.advance(&self.catalog)?;
+        if published.position() < proven {
+            return Err(segment.corrupt(published.position(), "a frame that was durable is gone"));
+        }
+        Ok(published)
     }
 
     /// How far the log was published when somebody last looked.

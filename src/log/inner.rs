@@ -45,7 +45,8 @@ pub(super) struct Inner {
 
 impl Inner {
     pub(super) fn open(options: &Options, path: &Path) -> Result<Self> {
-        let directory = Arc::new(Directory::lock_for_writing(options.storage(), path)?);
+        let directory =
+            Arc::new(Directory::lock_for_writing(options.storage(), path, options.any_file_system)?);
         let recovered = recover(&directory, options)?;
         let (meta, session) = (recovered.meta, recovered.session);
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
@@ -238,6 +239,7 @@ impl Inner {
             flushed.map_err(|error| {
                 Error::io("cannot mark the log closed", &self.directory.segment_path(segment.base()), error)
             })?;
+            segment.see_whole()?;
         }
         // Evidence outside of the segments, should they go missing.
         self.update_meta(meta, meta.start)

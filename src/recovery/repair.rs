@@ -65,6 +65,10 @@ pub(super) fn repair(
     if let Some(active) = active {
         let base = active.base();
         let file = active.open().map_err(failed(base))?;
+        // A snapshot or a copy that shares its blocks would make of a full disk a signal at some later store.
+        if !file.unshare().map_err(failed(base))? {
+            rewrite(&active).map_err(failed(base))?;
+        }
         match begin_session(&active, &*file, session).map_err(failed(base))? {
             Some(header) => {
                 let body = directory.map_for_writing(file, &header)?;

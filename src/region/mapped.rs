@@ -189,6 +189,11 @@ impl Region {
         let _ = (start, end);
     }
 
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.memory.len()
+    }
+
     pub(crate) fn is_writable(&self) -> bool {
         self.writable
     }

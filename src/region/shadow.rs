@@ -114,6 +114,10 @@ impl Region {
 
     pub(crate) fn populate(&self, _range: Range<usize>) {}
 
+    pub(crate) fn len(&self) -> usize {
+        HEADER_BYTES as usize + self.words.len() * 8
+    }
+
     pub(crate) fn is_writable(&self) -> bool {
         true
     }

@@ -88,6 +88,18 @@ impl Segment {
         Ok(self.body.get_or_init(|| body))
     }
 
+    /// An error when another process cut the file of this segment, which is being written: what was stored there may
+    /// be gone, whatever a sync says.
+    pub(crate) fn see_whole(&self) -> Result<()> {
+        let (Some(directory), Some(body)) = (&self.directory, self.body.get()) else { return Ok(()) };
+        if !body.region.is_writable() {
+            return Ok(());
+        }
+        directory
+            .see_whole(self.base(), body)
+            .map_err(|error| Error::poisoned(&directory.segment_path(self.base()), error))
+    }
+
     /// Records in the header how far the segment is written; the kernel writes it back with time.
     pub(crate) fn store_tail_mark(&self, mark: TailMark) {
         if let Some(body) = self.body.get().filter(|body| body.region.is_writable()) {

@@ -13,7 +13,7 @@ use super::faults::{Fault, Faults, Operation};
 use super::file::SimulatedFile;
 use super::history::{Change, Moment, Name, Node, Versions};
 use crate::primitive::{Mutex, MutexGuard, lock};
-use crate::storage::{Access, Boot, File, Storage};
+use crate::storage::{Access, Boot, Extent, File, Storage};
 
 /// A disk in memory that can lose what was not synced. Clones are the same disk.
 ///
@@ -363,6 +363,14 @@ impl Storage for Disk {
             state.node(node)?.empty(moment);
         }
         Ok(self.handle(state, node, access != Access::Read))
+    }
+
+    fn extent(&self, path: &Path) -> io::Result<Extent> {
+        let mut state = self.lock();
+        state.alive()?;
+        let node = state.find(path)?;
+        let len = state.node(node)?.len_now();
+        Ok(Extent { len, allocated: len })
     }
 
     fn open_directory(&self, path: &Path) -> io::Result<File> {

@@ -29,6 +29,12 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Why guarantees cannot hold in a directory that is there; `None` where nothing is known against it.
+    fn objection(&self, directory: &Path) -> io::Result<Option<String>> {
+        let _ = directory;
+        Ok(None)
+    }
+
     /// Creates a directory and the way to it, where they are missing.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
 
@@ -38,7 +44,11 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// The names in a directory, in no order.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
+    /// What is made by this is kept in its place: what is written again in it needs no new room.
     fn open(&self, path: &Path, access: Access) -> io::Result<File>;
+
+    /// What a file takes, whoever changed it.
+    fn extent(&self, path: &Path) -> io::Result<Extent>;
 
     /// A directory, to be locked.
     fn open_directory(&self, path: &Path) -> io::Result<File>;
@@ -59,10 +69,18 @@ pub(crate) enum Access {
     Read,
     /// For reading too.
     Write,
-    /// As `Write`; made where it is missing.
+    /// As `Write`; made where it is missing, for less than a block.
     Create,
     /// As `Create`, and emptied.
     Replace,
+}
+
+/// What a file takes, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) len: u64,
+    /// Of the blocks that it has.
+    pub(crate) allocated: u64,
 }
 
 /// An open file. Its lock, if it takes one, lasts until it and all mappings made of it are gone.
@@ -79,6 +97,22 @@ pub(crate) trait StorageFile: fmt::Debug + Send + Sync {
     /// Makes the file that long, and reserves its blocks, so that a full device is an error here and not a signal
     /// at some later store. False where only the length was set: then zeros that are written reserve them.
     fn allocate(&self, len: u64) -> io::Result<bool>;
+
+    /// Gives back at once the room of a file that has no name any more and is mapped nowhere.
+    fn free(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// True where what is written again may need new blocks: of a file that a snapshot shares, for example.
+    fn may_move(&self) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// Gives the file blocks of its own where it shares some with a snapshot or a copy: a store to those would need
+    /// room. False where only writing again what will be stored to does that.
+    fn unshare(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 
     /// Makes the contents durable.
     fn sync_data(&self) -> io::Result<()>;

@@ -8,4 +8,6 @@ use crate::region::Region;
 pub(crate) struct Body {
     pub(crate) region: Region,
     pub(crate) verifiers: Verifiers,
+    /// Bytes of blocks that the file goes on to have, unless somebody takes them; zero where that is not known.
+    pub(crate) owed: u64,
 }

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::backend::{Access, File, SharedStorage, StorageFile};
+use super::backend::{Access, File, SharedStorage, Storage, StorageFile};
 use super::lock::WriterLock;
+use super::prepare::rename_or_remove;
 use super::{Body, Boot, Spare};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
@@ -41,7 +42,11 @@ pub(crate) struct Listing {
 
 impl Directory {
     /// Takes a directory for writing; creates it if need be.
-    pub(crate) fn lock_for_writing(storage: SharedStorage, path: &Path) -> Result<Self> {
+    pub(crate) fn lock_for_writing(
+        storage: SharedStorage,
+        path: &Path,
+        any_file_system: bool,
+    ) -> Result<Self> {
         storage
             .create_directory(path)
             .map_err(|error| Error::io("cannot create the log's directory", path, error))?;
@@ -49,6 +54,7 @@ impl Directory {
         let path = storage
             .resolve(path)
             .map_err(|error| Error::io("cannot resolve the log's directory", path, error))?;
+        admit(&*storage, &path, any_file_system)?;
         let boot =
             storage.boot().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         let lock = WriterLock::take(&*storage, &path, boot)?;
@@ -58,11 +64,12 @@ impl Directory {
     }
 
     /// Looks at a directory without a lock.
-    pub(crate) fn look(storage: SharedStorage, path: &Path) -> Result<Self> {
+    pub(crate) fn look(storage: SharedStorage, path: &Path, any_file_system: bool) -> Result<Self> {
         let path = storage.resolve(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::not_found(path),
             _ => Error::io("cannot resolve the log's directory", path, error),
         })?;
+        admit(&*storage, &path, any_file_system)?;
         let boot =
             storage.boot().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         let (lock, meta_is_durable, pins) = (Mutex::new(None), Mutex::new(false), Mutex::new(None));
@@ -320,7 +327,8 @@ impl Directory {
         let region = file
             .map(len, write)
             .map_err(|error| Error::io("cannot map a segment", &self.segment_path(identity.base()), error))?;
-        Ok(Body { region, verifiers: Verifiers::new(identity, &header.sessions) })
+        let owed = if write { self.owed(identity.base(), len as u64) } else { 0 };
+        Ok(Body { region, verifiers: Verifiers::new(identity, &header.sessions), owed })
     }
 
     /// Makes a retired segment's file a spare, unless a reader has it mapped: then, and when there are enough
@@ -335,8 +343,8 @@ impl Directory {
                 // file for the segment that it was.
                 // The name is a temporary one until the file is zeroed.
                 let spare_path = self.path.join(format!("{}{}", name::spare(number), name::TEMPORARY));
-                self.storage.rename(&path, &spare_path).map_err(failed)?;
-                return Ok(Some(Spare::dirty(file, spare_path)));
+                let renamed = rename_or_remove(&*self.storage, &*file, &path, &spare_path).map_err(failed)?;
+                return Ok(renamed.then(|| Spare::dirty(file, spare_path)));
             }
         }
         self.storage.remove(&path).map_err(failed)?;
@@ -345,6 +353,24 @@ impl Directory {
 
     pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         self.storage.remove(path).map_err(|error| Error::io("cannot remove a file", path, error))
+    }
+}
+
+/// Refuses a directory in which guarantees cannot hold, unless the caller takes that upon himself.
+fn admit(storage: &dyn Storage, path: &Path, any_file_system: bool) -> Result<()> {
+    if any_file_system {
+        return Ok(());
+    }
+    match storage.objection(path) {
+        Ok(None) => Ok(()),
+        Ok(Some(objection)) => Err(Error::unsupported(
+            format!(
+                "the log's directory is {objection}; put it on a local file system (ext4, XFS, Btrfs), or take that \
+                 risk with Options::allow_unsupported_file_system"
+            ),
+            path,
+        )),
+        Err(error) => Err(Error::io("cannot tell the file system", path, error)),
     }
 }
 

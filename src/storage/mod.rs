@@ -3,13 +3,15 @@
 mod backend;
 mod body;
 mod directory;
+mod filesystem;
 mod lock;
 mod prepare;
 mod system;
+mod whole;
 
-#[cfg(all(feature = "testing", not(tidelog_loom)))]
-pub(crate) use backend::Storage;
 pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
+#[cfg(all(feature = "testing", not(tidelog_loom)))]
+pub(crate) use backend::{Extent, Storage};
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
 pub(crate) use prepare::{Preparation, Spare, zero};

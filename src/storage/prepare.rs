@@ -1,9 +1,9 @@
 //! Making a segment's file ready, ahead of its use: allocated, zeroed, headed, synced, named, mapped.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::backend::{Access, File, StorageFile};
+use super::backend::{Access, File, Storage, StorageFile};
 use super::{Body, Directory};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, Identity, PAGE, Session};
@@ -62,9 +62,10 @@ impl Directory {
     /// deleted, as that reader would take what is written to it later for this segment's.
     pub(crate) fn unprepare(&self, base: u64, spare: u64) -> Result<()> {
         let path = self.segment_path(base);
-        let set_aside = self.storage().open(&path, Access::Write).and_then(|file| match file.try_lock() {
-            Ok(true) => self.storage().rename(&path, &self.spare_path(spare)),
-            _ => self.storage().remove(&path),
+        let storage = &**self.storage();
+        let set_aside = storage.open(&path, Access::Write).and_then(|file| match file.try_lock() {
+            Ok(true) => rename_or_remove(storage, &*file, &path, &self.spare_path(spare)).map(|_| ()),
+            _ => storage.remove(&path),
         });
         set_aside.map_err(|error| Error::io("cannot set a segment aside", &path, error))
     }
@@ -81,12 +82,15 @@ impl Directory {
         let path = self.segment_path(identity.base());
         let failed = |error| Error::io("cannot prepare a segment", &path, error);
         let temporary = self.path().join(format!("{}{}", name::segment(identity.base()), name::TEMPORARY));
-        let storage = self.storage();
+        let storage = &**self.storage();
         let made = match spare {
-            Some(spare) => storage
-                .rename(&spare.path, &temporary)
-                .map(|()| (spare.file, if spare.zeroed { Contents::Zeros } else { Contents::Stale })),
-            None => storage.open(&temporary, Access::Replace).map(|file| (file, Contents::Nothing)),
+            Some(spare) => {
+                rename_or_remove(storage, &*spare.file, &spare.path, &temporary).and_then(|renamed| {
+                    let contents = if spare.zeroed { Contents::Zeros } else { Contents::Stale };
+                    if renamed { Ok((spare.file, contents)) } else { create(storage, &temporary) }
+                })
+            }
+            None => create(storage, &temporary),
         };
         let (file, contents) = made.map_err(failed)?;
         let ready = self.fill(&*file, identity, session, how, contents).and_then(|()| {
@@ -97,7 +101,7 @@ impl Directory {
         });
         if let Err(error) = ready {
             // A file that was allocated in part would keep the very room that is missing.
-            let _ = storage.remove(&temporary);
+            let _ = remove_now(storage, &*file, &temporary);
             return Err(failed(error));
         }
         let length = (HEADER_BYTES + identity.segment_bytes) as usize;
@@ -107,7 +111,8 @@ impl Directory {
             let _ = storage.remove(&path);
         })?;
         region.populate(0..how.populate_bytes.min(length));
-        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]) })
+        let owed = self.owed(identity.base(), length as u64);
+        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]), owed })
     }
 
     fn fill(
@@ -121,7 +126,8 @@ impl Directory {
         let length = HEADER_BYTES + identity.segment_bytes;
         let reserved = file.allocate(length)?;
         let as_is = match contents {
-            Contents::Zeros => true,
+            // What a snapshot shares is not the file's own: it is written again, or a store could lack room.
+            Contents::Zeros => !file.may_move()?,
             Contents::Nothing => reserved && how.zero_fill_bytes == 0,
             Contents::Stale => false,
         };
@@ -142,6 +148,36 @@ enum Contents {
     Nothing,
     Zeros,
     Stale,
+}
+
+fn create(storage: &dyn Storage, path: &Path) -> io::Result<(File, Contents)> {
+    storage.open(path, Access::Replace).map(|file| (file, Contents::Nothing))
+}
+
+/// Renames a file that holds nothing of the log and that nobody has mapped. On a full device a new name may need room,
+/// where taking one away never does: then the file goes, and the room that it had is free. False when it went.
+pub(super) fn rename_or_remove(
+    storage: &dyn Storage,
+    file: &dyn StorageFile,
+    from: &Path,
+    to: &Path,
+) -> io::Result<bool> {
+    match storage.rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if is_full(&error) => remove_now(storage, file, from).map(|()| false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file that nobody has mapped. The room is free when this returns: what only lost its name is freed some time
+/// later, on XFS for example. The name goes first: a power cut must leave no segment that is empty.
+fn remove_now(storage: &dyn Storage, file: &dyn StorageFile, path: &Path) -> io::Result<()> {
+    storage.remove(path)?;
+    file.free()
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Writes zeros from `from` to `to`, `chunk` bytes a call: the size of the writes is what decides the size of

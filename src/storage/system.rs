@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 
-use super::backend::{Access, File, SharedStorage, Storage, StorageFile};
+use super::backend::{Access, Extent, File, SharedStorage, Storage, StorageFile};
+use super::filesystem;
 use crate::region::Region;
 
 /// Identifies one boot of the machine. Two equal values mean that the page cache survived in between.
@@ -67,6 +68,10 @@ impl Storage for System {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
+    fn objection(&self, directory: &Path) -> io::Result<Option<String>> {
+        filesystem::objection(directory)
+    }
+
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
     }
@@ -91,7 +96,19 @@ impl Storage for System {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a plain file"));
         }
+        match access {
+            Access::Replace => filesystem::keep_in_place(&file)?,
+            Access::Create => filesystem::keep_small_in_place(&file)?,
+            Access::Read | Access::Write => {}
+        }
         Ok(Box::new(file))
+    }
+
+    fn extent(&self, path: &Path) -> io::Result<Extent> {
+        /// The unit of `st_blocks`, whatever the file system's own is.
+        const BLOCK_BYTES: u64 = 512;
+        let found = fs::metadata(path)?;
+        Ok(Extent { len: found.len(), allocated: found.blocks() * BLOCK_BYTES })
     }
 
     fn open_directory(&self, path: &Path) -> io::Result<File> {
@@ -144,6 +161,18 @@ impl StorageFile for fs::File {
         }
         self.set_len(len)?;
         Ok(false)
+    }
+
+    fn free(&self) -> io::Result<()> {
+        self.set_len(0)
+    }
+
+    fn may_move(&self) -> io::Result<bool> {
+        filesystem::may_move(self)
+    }
+
+    fn unshare(&self) -> io::Result<bool> {
+        filesystem::unshare(self)
     }
 
     fn sync_data(&self) -> io::Result<()> {
