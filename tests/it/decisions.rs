@@ -108,7 +108,7 @@ impl Killed {
     }
 
     /// It is damage at this record.
-    fn is_refused(self, same_boot: bool, at: u64) {
+    fn refuses(self, same_boot: bool, at: u64) {
         let error = self.open(same_boot, |_, report, _| panic!("{report}")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         assert_eq!(error.lsn(), Some(Lsn::new(at * FRAME)), "{error}");
@@ -167,7 +167,7 @@ fn damage_behind_a_hole_is_damage_in_the_same_boot() {
             if policy.acknowledges_durable() {
                 sample().ends(true, 3, DAMAGED, 7 * FRAME);
             } else {
-                sample().is_refused(true, 4);
+                sample().refuses(true, 4);
             }
             sample().ends(false, 3, UNPUBLISHED, 7 * FRAME);
             sample().with(5..10, Zeros).ends(true, 3, DAMAGED, 2 * FRAME);
@@ -182,11 +182,11 @@ fn damage_is_cut_away_unless_what_follows_had_been_acknowledged() {
         if policy.acknowledges_durable() {
             sample().ends(true, 3, DAMAGED, 7 * FRAME);
         } else {
-            sample().is_refused(true, 3);
+            sample().refuses(true, 3);
             // One frame is enough, wherever it stands.
-            sample().with(4..9, Zeros).is_refused(true, 3);
-            killed(policy, 140).with([3], Flipped).with(4..139, Zeros).is_refused(true, 3);
-            killed(policy, 140).with([70], Flipped).is_refused(true, 70);
+            sample().with(4..9, Zeros).refuses(true, 3);
+            killed(policy, 140).with([3], Flipped).with(4..139, Zeros).refuses(true, 3);
+            killed(policy, 140).with([70], Flipped).refuses(true, 70);
         }
         sample().ends(false, 3, DAMAGED, 7 * FRAME);
         sample().with(4..10, Zeros).ends(true, 3, DAMAGED, FRAME);
