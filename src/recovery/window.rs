@@ -85,3 +85,6 @@ impl Source for Window {
         Ok(&self.buffer[at..at + len as usize])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,3 +206,60 @@ fn the_log_may_end_where_its_files_end() {
         }
     }
 }
+
+/// A writer died inside a batch: its later records are written, and are no frames to go on at.
+#[test]
+fn a_batch_that_was_not_published_is_one_hole() {
+    for policy in both() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = options(policy).open(dir.path()).unwrap();
+        let mut expected = fill(&log, 3, PAYLOAD);
+        let batch: Vec<_> = log.append_batch(&[[1; 40], [2; 40], [3; 40]]).unwrap().collect();
+        let after = log.append_nowait(b"behind the batch").unwrap();
+        expected.push((after, b"behind the batch".to_vec()));
+        let mut files = crash_files(dir.path());
+        let first = &mut files.get_mut(&segment_name(0)).unwrap()[(HEADER + batch[0].get()) as usize..];
+        first[..8].copy_from_slice(&(1 << 32 | (after.get() - batch[0].get())).to_le_bytes());
+        // Durable was what the policy waited for; a kill before that leaves no such evidence.
+        let page = files.get_mut(&segment_name(0)).unwrap();
+        page[1024..1032].fill(0);
+        let again = restore(&files);
+        let log = options(policy).open(again.path()).unwrap();
+        let report = log.recovery();
+        assert_eq!((report.holes_skipped, report.torn_tail), (1, None), "{report}");
+        assert_eq!(report.records_scanned, 4, "{report}");
+        assert!(contents(&log) == expected);
+    }
+}
+
+/// Frames tell how far the log was durable when they were claimed. That counts also where they stand behind what
+/// stops the walk, in another boot.
+#[test]
+fn frames_behind_the_stop_are_evidence() {
+    for (same_boot, to) in [(false, Zeros), (false, Flipped), (true, Flipped)] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = options(SyncPolicy::None).open(dir.path()).unwrap();
+        let mut expected = fill(&log, 5, PAYLOAD);
+        log.sync().unwrap();
+        let durable = log.watermarks().durable;
+        expected.extend(fill(&log, 5, PAYLOAD));
+        let mut files = crash_files(dir.path());
+        // The hint in the header would tell the same.
+        files.get_mut(&segment_name(0)).unwrap()[1024..1032].fill(0);
+        for record in [2, 4, 5] {
+            let policy = SyncPolicy::None;
+            let sample = Killed { files: files.clone(), expected: expected.clone(), policy };
+            let sample = sample.with([record], to);
+            if record == 5 && !same_boot {
+                // Not below what is proven: it was promised to nobody.
+                let torn = if to == Zeros { UNPUBLISHED } else { DAMAGED };
+                sample.ends(false, 5, torn, 5 * FRAME);
+                continue;
+            }
+            let error = sample.open(same_boot, |_, report, _| panic!("{record}: {report}")).unwrap_err();
+            assert_eq!(error.lsn(), Some(Lsn::new(record * FRAME)), "{error}");
+            let proven = format!("proven durable to LSN {durable}");
+            assert_eq!(error.to_string().contains(&proven), record < 5, "{error}");
+        }
+    }
+}
