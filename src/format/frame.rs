@@ -149,9 +149,9 @@ mod tests {
     /// The fields do not touch one another, and each is as wide as the format says.
     #[test]
     fn fields_stand_where_the_format_says() {
-        assert_eq!(word(Kind::BatchLast, 0xffff_ffff, EXTRA_MAX), 0xff_ffff_06_ffff_ffff);
-        assert_eq!(word(Kind::Record, 1 << 32, 1 << 24), 0x03_0000_0000, "what does not fit is cut off");
-        assert_eq!(word(Kind::Record, 5, 2), 0x02_03_0000_0005);
+        assert_eq!(word(Kind::BatchLast, 0xffff_ffff, EXTRA_MAX), 0xffff_ff06_ffff_ffff);
+        assert_eq!(word(Kind::Record, 1 << 32, 1 << 24), 0x0003_0000_0000, "what does not fit is cut off");
+        assert_eq!(word(Kind::Record, 5, 2), 0x0203_0000_0005);
         for kind in [0_u64, 7, 8, 0x13, 0x83, 0xff] {
             assert_eq!(parse(kind << 32 | 1), Parsed::Invalid, "kind {kind}");
         }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_frame_tells_where_the_next_one_begins() {
-        for (len, bytes) in [(0, 16), (1, 24), (8, 24), (9, 32), (1000, 1016), (u64::MAX, u64::MAX & !7)] {
+        for (len, bytes) in [(0, 16), (1, 24), (8, 24), (9, 32), (1000, 1016), (u64::MAX, u64::MAX - 7)] {
             assert_eq!(frame_bytes(len), bytes, "{len}");
         }
         assert_eq!(Parsed::Unwritten.bytes(), None);

@@ -79,10 +79,6 @@ pub(super) fn survey(
         let mut stop = walk.run(boot)?;
         let mut at = walk.tail;
         let mut follows = None;
-        if stop == Stop::Hole && walk.index(at).is_none() {
-            // There is no gap in what `sort_out` gave.
-            return Err(walk.corrupt(stop, at));
-        }
         if stop == Stop::Hole && same_boot {
             match walk.behind_hole()? {
                 Behind::Nothing { claims: false } => stop = Stop::Clean,
@@ -185,9 +181,8 @@ impl<'a> Walk<'a> {
     fn run(&mut self, boot: Boot) -> Result<Stop> {
         loop {
             let Some(index) = self.index(self.tail) else {
-                // The segments end here, or one is missing; what lies behind a gap counts as evidence only.
-                let behind = self.segments.iter().any(|(suspect, ..)| suspect.base() > self.tail);
-                return Ok(if behind { Stop::Hole } else { Stop::Clean });
+                // The segments end here: there is no gap in what `sort_out` gave.
+                return Ok(Stop::Clean);
             };
             let suspect = self.segments[index].0;
             let (base, end) = (suspect.base(), suspect.end());

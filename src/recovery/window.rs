@@ -92,3 +92,6 @@ impl Source for Window {
         Ok(&self.buffer[at..at + len as usize])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod architecture;
 mod behaviour;
 mod corruption;
 mod damaged_files;
+mod decisions;
 mod descriptors;
 mod evidence;
 mod golden;

@@ -145,6 +145,27 @@ fn segments_that_are_durable_are_not_scanned() {
     assert_eq!(report.proven_durable, Lsn::new(4 * SEGMENT), "{report}");
 }
 
+/// In the boot of their writer the marks of full segments count, durable or not: only the last segment is scanned.
+#[test]
+fn segments_that_were_marked_full_in_this_boot_are_not_scanned() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(SyncPolicy::None);
+    let log = options.open(dir.path()).unwrap();
+    let expected = fill(&log, 2 * 64 + 10, SIXTY_FOURTH);
+    let marked = |image: &BTreeMap<String, Vec<u8>>, number| image[&segment_name(number)][512..520] != [0; 8];
+    let mut image = BTreeMap::new();
+    eventually("the keeper marks the full segments", || {
+        image = crash_files(dir.path());
+        marked(&image, 0) && marked(&image, 1)
+    });
+    assert!(!marked(&image, 2));
+    let again = restore(&image);
+    let log = options.open(again.path()).unwrap();
+    let report = log.recovery();
+    assert_eq!((report.segments_scanned, report.records_scanned), (1, 10), "{report}");
+    assert!(contents(&log) == expected);
+}
+
 /// What is cut away is counted over all the segments that it lies in.
 #[test]
 fn a_torn_tail_is_counted_over_its_segments() {
