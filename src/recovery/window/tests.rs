@@ -1,5 +1,7 @@
 use std::io::Write;
 
+use crate::storage::System;
+
 use super::*;
 
 const SEGMENT: u64 = 5 * READ_BYTES / 2;
@@ -13,7 +15,7 @@ fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
 }
 
 fn window(file: &tempfile::NamedTempFile) -> Window {
-    Window::new(file.path().to_owned(), SEGMENT)
+    Window::new(&System::shared(), file.path().to_owned(), SEGMENT)
 }
 
 #[test]
