@@ -180,6 +180,13 @@ impl Error {
         }))
     }
 
+    /// Poison because of a sync that was not one of the log's records.
+    pub(crate) fn poisoned_by(cause: &Self) -> Self {
+        let kind = cause.io_error().map_or(io::ErrorKind::Other, io::Error::kind);
+        let path = cause.path().map(Path::to_owned).unwrap_or_default();
+        Self::poisoned(&path, io::Error::new(kind, cause.clone()))
+    }
+
     pub(crate) fn locked(path: &Path, holder: Option<u32>) -> Self {
         let who = holder.map_or_else(
             || "another writer holds the log".to_owned(),

@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use crate::chain::{Chain, Demand, Retired};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::header::{Identity, Session, TailMark};
 use crate::limits::SEGMENTS_AHEAD;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::stats::Counters;
-use crate::storage::{Directory, Preparation, Spare};
+use crate::storage::{Directory, Preparation, Spare, Unprepared};
 
 /// The keeper looks this often while the log grows, and backs off to the other while it does not.
 const PERIOD_BUSY: Duration = Duration::from_millis(1);
@@ -50,7 +50,7 @@ impl Stock {
 
 impl Keeper {
     /// Makes the next segment ready and puts it into use.
-    pub(crate) fn prepare_next(&self) -> Result<()> {
+    pub(crate) fn prepare_next(&self) -> core::result::Result<(), Unprepared> {
         let number = self.chain.next_segment();
         let identity =
             Identity { log_id: self.log_id, number, segment_bytes: self.chain.geometry.segment_bytes() };
@@ -124,9 +124,13 @@ impl Keeper {
         {
             first = false;
             let attempt = self.chain.supply().begin_attempt();
-            if let Err(error) = self.prepare_next() {
+            if let Err(Unprepared { error, device_failed }) = self.prepare_next() {
                 self.counters.prepare_failures.add(1);
                 self.chain.supply().attempt_failed(attempt, error.clone());
+                if device_failed {
+                    self.directory.note_poisoned();
+                    self.chain.poison(Error::poisoned_by(&error));
+                }
                 return Err(error);
             }
         }
@@ -171,7 +175,7 @@ impl Keeper {
     }
 
     /// Recycles or deletes the retired segments that nobody holds any more. Returns the first failure.
-    fn release_held(&self) -> Option<crate::error::Error> {
+    fn release_held(&self) -> Option<Error> {
         let mut stock = lock(&self.stock);
         let mut failure = None;
         for segment in stock.retired.take_unpinned() {

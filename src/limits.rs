@@ -12,8 +12,12 @@ pub(crate) const FRAME_ALIGN: u64 = 8;
 /// Header of a frame: one word and one checksum.
 pub(crate) const FRAME_HEADER_BYTES: u64 = 16;
 
-/// Smallest segment that can be asked for. (Simulated disks are explored faster with less.)
-pub(crate) const SEGMENT_BYTES_MIN: u64 = if cfg!(feature = "testing") { 4 << 10 } else { 64 << 10 };
+/// Smallest segment that can be asked for.
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
+/// Smallest segment that is read: simulated disks are explored faster with less.
+pub(crate) const SEGMENT_BYTES_LEAST: u64 =
+    if cfg!(feature = "testing") { 4 << 10 } else { SEGMENT_BYTES_MIN };
 
 /// Largest segment that can be asked for.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;

@@ -119,7 +119,7 @@ impl Options {
         })
     }
 
-    /// The log is on a simulated disk instead of the system's files.
+    /// The log is on a simulated disk instead of the system's files. There segments may be as small as 4 KiB.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn disk(mut self, disk: &crate::sim::Disk) -> Self {
@@ -139,6 +139,14 @@ impl Options {
         self.recycle_max.unwrap_or(RECYCLE_DEFAULT)
     }
 
+    fn segment_bytes_min(&self) -> u64 {
+        #[cfg(feature = "testing")]
+        if self.disk.is_some() {
+            return crate::limits::SEGMENT_BYTES_LEAST;
+        }
+        SEGMENT_BYTES_MIN
+    }
+
     /// The segment size for a log that is being created.
     pub(crate) fn new_segment_bytes(&self) -> u64 {
         self.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT)
@@ -146,9 +154,10 @@ impl Options {
 
     pub(crate) fn validate(&self) -> Result<()> {
         let bytes = self.new_segment_bytes();
-        if !bytes.is_power_of_two() || !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) {
+        let least = self.segment_bytes_min();
+        if !bytes.is_power_of_two() || !(least..=SEGMENT_BYTES_MAX).contains(&bytes) {
             return Err(Error::invalid_option(format!(
-                "segment_bytes is {bytes}; give a power of two from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
+                "segment_bytes is {bytes}; give a power of two from {least} to {SEGMENT_BYTES_MAX}"
             )));
         }
         let fill = self.zero_fill();

@@ -4,7 +4,7 @@
 use super::bytes::{array_at, put, u32_at, u64_at};
 use super::checksum::crc64;
 use super::header::{HeaderError, VERSION};
-use crate::limits::{POSITION_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::limits::{POSITION_MAX, SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX};
 
 const MAGIC: [u8; 8] = *b"TIDEMETA";
 
@@ -95,7 +95,7 @@ impl Meta {
             proven: u64_at(bytes, 56),
         };
         let size_ok = meta.segment_bytes.is_power_of_two()
-            && (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&meta.segment_bytes);
+            && (SEGMENT_BYTES_LEAST..=SEGMENT_BYTES_MAX).contains(&meta.segment_bytes);
         let start_ok = meta.start < POSITION_MAX && meta.start.checked_rem(meta.segment_bytes) == Some(0);
         if !size_ok || !start_ok {
             return Err(HeaderError::Corrupt("the metadata contradicts itself"));
@@ -126,11 +126,12 @@ mod tests {
     #[test]
     fn a_contradiction_is_corrupt_and_another_version_is_told() {
         let with = |meta: Meta| Meta::decode(&meta.encode_new());
-        for segment_bytes in [SEGMENT_BYTES_MIN, 1 << 20, SEGMENT_BYTES_MAX] {
+        for segment_bytes in [SEGMENT_BYTES_LEAST, 1 << 20, SEGMENT_BYTES_MAX] {
             let meta = Meta { segment_bytes, start: 3 * segment_bytes, ..META };
             assert_eq!(with(meta), Ok(meta));
         }
-        let sizes = [0, SEGMENT_BYTES_MIN / 2, SEGMENT_BYTES_MIN + 8, (1 << 20) + 1, SEGMENT_BYTES_MAX * 2];
+        let sizes =
+            [0, SEGMENT_BYTES_LEAST / 2, SEGMENT_BYTES_LEAST + 8, (1 << 20) + 1, SEGMENT_BYTES_MAX * 2];
         let wrong = sizes.map(|segment_bytes| Meta { segment_bytes, start: 0, ..META });
         for meta in wrong.into_iter().chain([Meta { start: (3 << 20) + 8, ..META }]) {
             assert!(matches!(with(meta), Err(HeaderError::Corrupt(_))), "{meta:?}");

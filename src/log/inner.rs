@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use crate::append::Appended;
 use crate::chain::{Chain, Geometry};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
 use crate::format::verify::Verifier;
@@ -74,7 +74,7 @@ impl Inner {
         }
         if recovered.created {
             // The metadata comes last: without it, an interrupted creation begins anew.
-            keeper.prepare_next()?;
+            keeper.prepare_next().map_err(|unprepared| unprepared.error)?;
             directory.create_meta(&meta)?;
         }
         let syncer =
@@ -184,7 +184,14 @@ impl Inner {
     fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
         let proven = meta.proven.max(self.chain.durability.durable());
         let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
-        self.directory.update_meta(meta, &next)?;
+        if let Err(error) = self.directory.update_meta(meta, &next) {
+            if error.kind() != ErrorKind::StorageFull {
+                // The device failed at a sync: what else it held in its cache may be gone, and no later sync would tell.
+                self.directory.note_poisoned();
+                self.chain.poison(Error::poisoned_by(&error));
+            }
+            return Err(error);
+        }
         *meta = next;
         Ok(())
     }

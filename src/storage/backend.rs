@@ -25,6 +25,7 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     fn unix_nanos(&self) -> u64;
 
     /// Whether a log runs threads of its own; else whoever needs something does it.
+    #[cfg(feature = "testing")]
     fn has_threads(&self) -> bool {
         true
     }

@@ -14,5 +14,5 @@ pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
 pub(crate) use backend::{Extent, Storage};
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
-pub(crate) use prepare::{Preparation, Spare, zero};
+pub(crate) use prepare::{Preparation, Spare, Unprepared, zero};
 pub(crate) use system::{Boot, System};

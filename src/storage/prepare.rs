@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::backend::{Access, File, Storage, StorageFile};
 use super::{Body, Directory};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::header::{Header, Identity, PAGE, Session};
 use crate::format::name;
 use crate::format::verify::Verifiers;
@@ -78,9 +78,9 @@ impl Directory {
         session: &Session,
         how: Preparation,
         spare: Option<Spare>,
-    ) -> Result<Body> {
+    ) -> core::result::Result<Body, Unprepared> {
         let path = self.segment_path(identity.base());
-        let failed = |error| Error::io("cannot prepare a segment", &path, error);
+        let failed = |error| Unprepared::from(Error::io("cannot prepare a segment", &path, error));
         let temporary = self.path().join(format!("{}{}", name::segment(identity.base()), name::TEMPORARY));
         let storage = &**self.storage();
         let made = match spare {
@@ -93,19 +93,21 @@ impl Directory {
             None => create(storage, &temporary),
         };
         let (file, contents) = made.map_err(failed)?;
-        let ready = self.fill(&*file, identity, session, how, contents).and_then(|()| {
+        let filled = self.fill(&*file, identity, session, how, contents).map_err(failed);
+        let synced = filled.and_then(|()| file.sync_all().map_err(|error| failed(error).at_a_sync()));
+        let ready = synced.and_then(|()| {
             // A recycled file is locked since it was retired, and the mapping would keep that lock for as long as
             // it lives: no reader could map the segment.
-            file.unlock()?;
-            storage.rename(&temporary, &path)
+            file.unlock().and_then(|()| storage.rename(&temporary, &path)).map_err(failed)
         });
-        if let Err(error) = ready {
+        if let Err(unprepared) = ready {
             // A file that was allocated in part would keep the very room that is missing.
             let _ = remove_now(storage, &*file, &temporary);
-            return Err(failed(error));
+            return Err(unprepared);
         }
         let length = (HEADER_BYTES + identity.segment_bytes) as usize;
-        let mapped = self.sync().and_then(|()| file.map(length, true).map_err(failed));
+        let named = self.sync().map_err(|error| Unprepared::from(error).at_a_sync());
+        let mapped = named.and_then(|()| file.map(length, true).map_err(failed));
         let region = mapped.inspect_err(|_| {
             // It has its name, and is not in the log: the next attempt or the closing writes over it.
             let _ = storage.remove(&path);
@@ -137,8 +139,29 @@ impl Directory {
         }
         let page = Header::encode_new(identity, session, self.storage().unix_nanos());
         debug_assert_eq!(page.len(), PAGE);
-        file.write_all_at(page.as_slice(), 0)?;
-        file.sync_all()
+        file.write_all_at(page.as_slice(), 0)
+    }
+}
+
+/// Why a segment could not be made ready.
+#[derive(Debug)]
+pub(crate) struct Unprepared {
+    pub(crate) error: Error,
+    /// The device failed at a sync: what else it held in its cache may be gone too, and no later sync would tell.
+    pub(crate) device_failed: bool,
+}
+
+impl From<Error> for Unprepared {
+    fn from(error: Error) -> Self {
+        Self { error, device_failed: false }
+    }
+}
+
+impl Unprepared {
+    fn at_a_sync(self) -> Self {
+        // Without room for the file's own blocks nothing of anybody else's is lost.
+        let device_failed = self.error.kind() != ErrorKind::StorageFull;
+        Self { device_failed, ..self }
     }
 }
 

@@ -2,9 +2,9 @@
 //! acknowledged is lost, and what the next opening keeps is on the device.
 
 use tidelog::testing::{Disk, Fault, Operation};
-use tidelog::{ErrorKind, Log, SyncPolicy};
+use tidelog::{ErrorKind, Log, Lsn, SyncPolicy};
 
-use crate::support::{PLACE, assert_prefix, nothing, options, payload};
+use crate::support::{PLACE, SEGMENT, assert_prefix, nothing, options, payload};
 
 /// Appends, batches, rolls, a retirement and a reopening. Returns how many records were acknowledged as durable and
 /// how many were appended, and the error that ended it.
@@ -102,6 +102,36 @@ fn check(disk: &Disk, policy: SyncPolicy, acknowledged: u64, appended: u64, what
             options(&cut, policy).open(PLACE).unwrap_or_else(|error| panic!("{what}, cut again: {error}"));
         assert_prefix(&log, 0, kept, &format!("{what}, cut again"));
     }
+}
+
+/// A device that failed once may have lost what it had in its cache, of any file: no later sync would tell.
+#[test]
+fn a_sync_that_fails_while_a_segment_is_made_ready_ends_the_log() {
+    for operation in [Operation::Sync, Operation::SyncDirectory] {
+        for policy in [SyncPolicy::Immediate, SyncPolicy::None] {
+            let disk = Disk::new(1);
+            let log = options(&disk, policy).open(PLACE).unwrap();
+            log.append(&payload(0)).unwrap();
+            disk.fail(Fault::nth(operation, 1));
+            log.upkeep();
+            let error = log.append(&payload(1)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Poisoned, "{operation:?}, {policy:?}: {error}");
+            assert_sticky(&log, &error);
+            // The next opening writes again what may be gone.
+            let log = options(&disk.possibilities().kill(), policy).open(PLACE).unwrap();
+            assert!(log.recovery().segments_rewritten > 0);
+            assert_prefix(&log, 0, 1, "after the kill");
+        }
+    }
+    // A retirement writes the metadata.
+    let disk = Disk::new(1);
+    let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+    for n in 0..60 {
+        log.append(&payload(n)).unwrap();
+    }
+    disk.fail(Fault::nth(Operation::Sync, 1));
+    log.retire_before(Lsn::new(2 * SEGMENT)).unwrap_err();
+    assert_sticky(&log, &log.append(&payload(60)).unwrap_err());
 }
 
 /// The kernel fails to write pages back, tells nobody, and takes them for written; then the writer dies.

@@ -324,6 +324,10 @@ mutants! {
         => "{ let _ = segment.body()?.region.flush(range); let _ = &path; Ok(()) }",
         SIM "sim" "sync_errors::the_nth_sync_fails",
         "a failed sync is told";
+    failed_preparation_forgiven: "src/keeper.rs",
+        "                if device_failed {" => "                if device_failed && self.chain.is_closed() {",
+        SIM "sim" "sync_errors::a_sync_that_fails_while_a_segment_is_made_ready_ends_the_log",
+        "any failed sync ends the log, whatever it was to make durable";
     // ---- Files and names
     names_not_synced "quick": "src/storage/prepare.rs",
         "let mapped = self.sync().and_then(" => "let mapped = Ok(()).and_then(",
