@@ -38,8 +38,11 @@ pub(super) struct Contents {
 
 impl Contents {
     pub(super) fn new(pages: &[Arc<Page>]) -> Self {
-        let words = pages.iter().flat_map(|page| page.words.iter());
-        Self { words: words.map(|word| AtomicU64::new(word.to_le())).collect() }
+        let mut words = Vec::with_capacity(pages.len() * PAGE_WORDS);
+        for page in pages {
+            words.extend(page.words.iter().map(|word| AtomicU64::new(word.to_le())));
+        }
+        Self { words: words.into() }
     }
 
     pub(super) fn words(&self) -> &[AtomicU64] {
