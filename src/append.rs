@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::error::{Error, Result};
 use crate::format::checksum::crc;
 use crate::format::frame::frame_bytes;
-use crate::limits::FRAME_HEADER_BYTES;
+use crate::limits::{FRAME_ALIGN, FRAME_HEADER_BYTES};
 use crate::lsn::Lsn;
 use crate::reentry::{InsideClaim, refuse_inside_claim};
 
@@ -55,10 +55,13 @@ pub(crate) fn append_with(chain: &Chain, len: usize, fill: impl FnOnce(&mut [u8]
     let crc = {
         let _inside = InsideClaim::enter();
         if claimed.is_copied_by_pages() {
-            let mut payload = vec![0; len];
-            fill(&mut payload);
-            claimed.copy_payload(0, &payload);
-            crc(chain.verifier.checksum, &payload)
+            let mut buffer = vec![0_u8; len + FRAME_ALIGN as usize];
+            // At an address that is divisible by eight, as in the mapping.
+            let begin = buffer.as_ptr().align_offset(FRAME_ALIGN as usize);
+            let payload = &mut buffer[begin..begin + len];
+            fill(payload);
+            claimed.copy_payload(0, payload);
+            crc(chain.verifier.checksum, payload)
         } else {
             let payload = claimed.payload_mut(0, len as u64);
             fill(payload);
