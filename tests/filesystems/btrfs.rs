@@ -38,10 +38,9 @@ fn every_file_of_a_log_is_written_in_place() {
             let log = setting.options().open(setting.log()).unwrap();
             journal.go_on(&log, 200);
             // The closure's buffer is as aligned as the mapping that it stands for.
-            log.append_with(8, |buffer| {
-                assert_eq!((buffer.as_ptr().align_offset(8), &*buffer), (0, &[0; 8][..]))
-            })
-            .unwrap();
+            let check =
+                |buffer: &mut [u8]| assert!(buffer.as_ptr().align_offset(8) == 0 && *buffer == [0; 8]);
+            log.append_with(8, check).unwrap();
             log.retire_before(log.watermarks().published).unwrap();
             journal.go_on(&log, 100);
             log.close().unwrap();
