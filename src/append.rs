@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::error::{Error, Result};
 use crate::format::checksum::crc;
 use crate::format::frame::frame_bytes;
-use crate::limits::FRAME_HEADER_BYTES;
+use crate::limits::{FRAME_ALIGN, FRAME_HEADER_BYTES};
 use crate::lsn::Lsn;
 use crate::reentry::{InsideClaim, refuse_inside_claim};
 
@@ -40,7 +40,7 @@ pub(crate) fn append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
     let crc = crc(chain.verifier.checksum, payload);
     let mut claimed = chain.claim(bytes)?;
     let lsn = claimed.lsn();
-    claimed.payload_mut(0, payload.len() as u64).copy_from_slice(payload);
+    claimed.copy_payload(0, payload);
     claimed.publish(payload.len() as u64, crc);
     Ok(Appended { lsn, end: lsn + bytes })
 }
@@ -54,9 +54,19 @@ pub(crate) fn append_with(chain: &Chain, len: usize, fill: impl FnOnce(&mut [u8]
     let lsn = claimed.lsn();
     let crc = {
         let _inside = InsideClaim::enter();
-        let payload = claimed.payload_mut(0, len as u64);
-        fill(payload);
-        crc(chain.verifier.checksum, payload)
+        if claimed.is_copied_by_pages() {
+            let mut buffer = vec![0_u8; len + FRAME_ALIGN as usize];
+            // At an address that is divisible by eight, as in the mapping.
+            let begin = buffer.as_ptr().align_offset(FRAME_ALIGN as usize);
+            let payload = &mut buffer[begin..begin + len];
+            fill(payload);
+            claimed.copy_payload(0, payload);
+            crc(chain.verifier.checksum, payload)
+        } else {
+            let payload = claimed.payload_mut(0, len as u64);
+            fill(payload);
+            crc(chain.verifier.checksum, payload)
+        }
     };
     claimed.publish(len as u64, crc);
     Ok(Appended { lsn, end: lsn + bytes })
@@ -96,7 +106,7 @@ pub(crate) fn append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Resu
         claimed.add_to_batch(at, payload, crc(chain.verifier.checksum, payload), last);
         at = next;
     }
-    claimed.payload_mut(0, first_len).copy_from_slice(first);
+    claimed.copy_payload(0, first);
     claimed.publish_batch(first_len, crc(chain.verifier.checksum, first));
     Ok(Some(Appended { lsn, end: lsn + bytes }))
 }

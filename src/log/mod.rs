@@ -120,7 +120,8 @@ impl Log {
     /// an address divisible by 8.
     ///
     /// Others' records become durable, and visible to snapshots, only up to here while `fill` runs: keep it
-    /// short. If it panics, the place becomes padding, the log goes on, and so does the panic.
+    /// short. If it panics, the place becomes padding, the log goes on, and so does the panic. (On Btrfs it writes into
+    /// a buffer, which is copied.)
     ///
     /// # Errors
     /// As [`append`](Self::append).

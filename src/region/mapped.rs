@@ -13,6 +13,7 @@ use crate::primitive::{AtomicU64, Ordering};
 pub(crate) struct Region {
     memory: Memory,
     writable: bool,
+    copied_by_pages: bool,
 }
 
 #[derive(Debug)]
@@ -80,13 +81,13 @@ impl Region {
         let mut options = MmapOptions::new();
         options.len(len);
         let map = if writable { options.map_raw(file)? } else { options.map_raw_read_only(file)? };
-        Ok(Self { memory: Memory::File(map), writable })
+        Ok(Self { memory: Memory::File(map), writable, copied_by_pages: false })
     }
 
     /// Maps a simulated file.
     #[cfg(feature = "testing")]
     pub(crate) fn simulated(simulated: Box<dyn Simulated>, writable: bool) -> Self {
-        Self { memory: Memory::Simulated(simulated), writable }
+        Self { memory: Memory::Simulated(simulated), writable, copied_by_pages: false }
     }
 
     #[inline]
@@ -192,6 +193,17 @@ impl Region {
     /// Its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.memory.len()
+    }
+
+    /// The same, and no caller is to store to it directly: see `copy_payload`.
+    pub(crate) fn copied_by_pages(mut self, copied: bool) -> Self {
+        self.copied_by_pages = copied;
+        self
+    }
+
+    #[inline]
+    pub(crate) fn is_copied_by_pages(&self) -> bool {
+        self.copied_by_pages
     }
 
     pub(crate) fn is_writable(&self) -> bool {

@@ -118,6 +118,14 @@ impl Region {
         HEADER_BYTES as usize + self.words.len() * 8
     }
 
+    pub(crate) fn is_copied_by_pages(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn copied_by_pages(self, _copied: bool) -> Self {
+        self
+    }
+
     pub(crate) fn is_writable(&self) -> bool {
         true
     }

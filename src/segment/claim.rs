@@ -3,6 +3,7 @@
 
 use crate::format::checksum::mask;
 use crate::format::frame::{self, Kind, SHORT_PADDING_BYTES};
+use crate::format::header::PAGE;
 use crate::limits::FRAME_HEADER_BYTES;
 use crate::region::Region;
 
@@ -56,6 +57,29 @@ impl<'a> Claimed<'a> {
         unsafe { self.region.slice_mut(self.place.file_offset + begin as usize, len as usize) }
     }
 
+    /// Copies a payload into the frame that begins `at` bytes into the claim.
+    ///
+    /// No store reaches over the end of a page. On a full Btrfs the write fault of a page has all others written back
+    /// and protected again, so that a store into two pages at once would fault in turns without end.
+    #[inline]
+    pub(crate) fn copy_payload(&mut self, at: u64, payload: &[u8]) {
+        let begin = self.place.file_offset + (at + FRAME_HEADER_BYTES) as usize;
+        let slot = self.payload_mut(at, payload.len() as u64);
+        let in_first_page = (PAGE - begin % PAGE).min(payload.len());
+        let (slot, later_slots) = slot.split_at_mut(in_first_page);
+        let (payload, later) = payload.split_at(in_first_page);
+        slot.copy_from_slice(payload);
+        for (slot, payload) in later_slots.chunks_mut(PAGE).zip(later.chunks(PAGE)) {
+            slot.copy_from_slice(payload);
+        }
+    }
+
+    /// True where what a caller stores must be copied here by `copy_payload`.
+    #[inline]
+    pub(crate) fn is_copied_by_pages(&self) -> bool {
+        self.region.is_copied_by_pages()
+    }
+
     /// Stores the checksum of the frame `at` bytes into the claim.
     #[inline]
     fn store_checksum(&mut self, at: u64, word: u64, crc: u64) {
@@ -77,7 +101,7 @@ impl<'a> Claimed<'a> {
     /// because every reader comes by that one.
     #[inline]
     pub(crate) fn add_to_batch(&mut self, at: u64, payload: &[u8], crc: u64, last: bool) {
-        self.payload_mut(at, payload.len() as u64).copy_from_slice(payload);
+        self.copy_payload(at, payload);
         let kind = if last { Kind::BatchLast } else { Kind::BatchMiddle };
         let word = frame::word(kind, payload.len() as u64, frame::way_back(at));
         self.store_checksum(at, word, crc);

@@ -201,7 +201,7 @@ impl StorageFile for fs::File {
     }
 
     fn map(&self, len: usize, writable: bool) -> io::Result<Region> {
-        Region::map(self, len, writable)
+        Ok(Region::map(self, len, writable)?.copied_by_pages(writable && filesystem::may_move(self)?))
     }
 }
 

@@ -114,7 +114,6 @@ fn a_full_xfs_is_an_error_and_goes_away_again() {
 }
 
 #[test]
-#[ignore = "a store to a full Btrfs can wait in the kernel for minutes (btrfs_page_mkwrite, __reserve_bytes)"]
 fn a_full_btrfs_is_an_error_and_goes_away_again() {
     fill_at_every_stage(Kind::Btrfs);
 }
