@@ -183,6 +183,7 @@ fn damage_is_cut_away_unless_what_follows_had_been_acknowledged() {
             sample().ends(true, 3, DAMAGED, 7 * FRAME);
         } else {
             sample().refuses(true, 3);
+            killed(policy, 10).with([3, 4, 5], Flipped).refuses(true, 3);
             // One frame is enough, wherever it stands.
             sample().with(4..9, Zeros).refuses(true, 3);
             killed(policy, 140).with([3], Flipped).with(4..139, Zeros).refuses(true, 3);

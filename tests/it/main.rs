@@ -2,6 +2,7 @@
 
 mod append;
 mod architecture;
+mod batches;
 mod behaviour;
 mod corruption;
 mod damaged_files;
@@ -10,6 +11,7 @@ mod descriptors;
 mod evidence;
 mod golden;
 mod handles;
+mod hostile;
 mod large;
 mod model;
 mod policy;

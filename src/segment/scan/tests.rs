@@ -4,6 +4,7 @@ use crate::format::header::{Identity, Session};
 
 const SEGMENT: u64 = 1 << 16;
 const BASE: u64 = 3 * SEGMENT;
+const SECOND: u64 = 4096;
 const LARGEST: u64 = claim_max(SEGMENT) - FRAME_HEADER_BYTES;
 
 /// A segment in memory that counts what is asked of it.
@@ -28,9 +29,10 @@ impl Source for Image {
 }
 
 impl Image {
+    /// Two openings wrote to it: the second from `SECOND` on.
     fn new(checksum: Checksum) -> Self {
         let identity = Identity { log_id: [5; 16], number: 3, segment_bytes: SEGMENT };
-        let session = Session {
+        let first = Session {
             start: BASE,
             number: 1,
             checksum,
@@ -39,13 +41,18 @@ impl Image {
             boot: [1; 16],
             opened_unix_ns: 0,
         };
-        let verifiers = Verifiers::new(&identity, &[session]);
+        let second = Session { start: BASE + SECOND, nonce: 78, ..first };
+        let verifiers = Verifiers::new(&identity, &[first, second]);
         Self { bytes: vec![0; SEGMENT as usize], verifiers, checksum, read: 0 }
     }
 
-    /// Writes a frame; its payload as far as it fits.
+    /// Writes a frame of the opening that its place belongs to.
     fn put(&mut self, offset: u64, word: u64, payload: &[u8]) {
-        let stored = crc(self.checksum, payload) ^ mask(self.verifiers.at(BASE).seed, BASE + offset, word);
+        self.put_by(self.verifiers.at(BASE + offset).seed, offset, word, payload);
+    }
+
+    fn put_by(&mut self, seed: u64, offset: u64, word: u64, payload: &[u8]) {
+        let stored = crc(self.checksum, payload) ^ mask(seed, BASE + offset, word);
         put(&mut self.bytes, offset as usize, &word.to_le_bytes());
         put(&mut self.bytes, offset as usize + 8, &stored.to_le_bytes());
         put(&mut self.bytes, offset as usize + 16, payload);
@@ -176,5 +183,26 @@ fn each_damage_has_its_words() {
     let words = [Damage::Word, Damage::Checksum, Damage::Batch].map(Damage::describe);
     for (word, part) in words.iter().zip(["header word", "checksum", "batch"]) {
         assert!(word.contains(part), "{word}");
+    }
+}
+
+/// A frame counts where its opening wrote, and nowhere else.
+#[test]
+fn frames_are_checked_by_the_opening_of_their_place() {
+    for mut image in both() {
+        let seeds = [BASE, BASE + SECOND].map(|lsn| image.verifiers.at(lsn).seed);
+        assert_ne!(seeds[0], seeds[1]);
+        for (offset, own) in
+            [(0, 0), (8, 0), (SECOND - 8, 0), (SECOND, 1), (SECOND + 8, 1), (SEGMENT - 32, 1)]
+        {
+            image.put_by(seeds[own], offset, frame::word(Kind::Record, 5, 0), b"known");
+            assert!(matches!(image.look(offset), Found::Record(_)), "at {offset}");
+            image.put_by(seeds[1 - own], offset, frame::word(Kind::Record, 5, 0), b"known");
+            image.assert_damaged(offset, Damage::Checksum);
+            image.put_by(seeds[own], offset, frame::word(Kind::Padding, 24, 0), b"");
+            assert!(matches!(image.look(offset), Found::Padding { .. }), "at {offset}");
+            image.put_by(seeds[1 - own], offset, frame::word(Kind::Padding, 24, 0), b"");
+            image.assert_damaged(offset, Damage::Checksum);
+        }
     }
 }
