@@ -131,6 +131,15 @@ impl StorageFile for SimulatedFile {
         Ok(true)
     }
 
+    fn free(&self) -> io::Result<()> {
+        let mut state = self.handle.disk.lock();
+        state.call(Operation::Write)?;
+        state.moment += 1;
+        let moment = state.moment;
+        state.node(self.handle.node)?.empty(moment);
+        Ok(())
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.handle.disk.lock();
         let records = self.handle.disk.shared.records;

@@ -155,8 +155,12 @@ impl Node {
 
     pub(super) fn empty(&mut self, moment: Moment) {
         if self.len_now() > 0 {
+            self.note(moment, 0..self.pages.len() * PAGE);
             self.len.push(moment, 0);
-            self.pages.clear();
+            // Should the file grow again, it is zeros; what it was is part of the history.
+            for page in &mut self.pages {
+                page.push(moment, zero_page());
+            }
             self.contents = None;
         }
     }

@@ -193,9 +193,10 @@ pub(super) fn rename_or_remove(
 }
 
 /// Removes a file that nobody has mapped. The room is free when this returns: what only lost its name is freed some time
-/// later, on XFS for example. The name goes first: a power cut must leave no segment that is empty.
+/// later, on XFS for example. The name goes first, durably: a power cut must leave no segment that is empty.
 fn remove_now(storage: &dyn Storage, file: &dyn StorageFile, path: &Path) -> io::Result<()> {
     storage.remove(path)?;
+    storage.sync_directory(path.parent().unwrap_or(path))?;
     file.free()
 }
 

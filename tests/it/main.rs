@@ -8,6 +8,7 @@ mod corruption;
 mod damaged_files;
 mod decisions;
 mod descriptors;
+mod documents;
 mod evidence;
 mod golden;
 mod handles;

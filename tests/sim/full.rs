@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tidelog::testing::{Disk, Fault, Operation};
+use tidelog::testing::{Disk, Fault, Operation, Pick};
 use tidelog::{ErrorKind, Lsn, SyncPolicy};
 
 use crate::support::{PLACE, SEGMENT, assert_prefix, options, payload};
@@ -128,4 +128,39 @@ fn the_nth_call_finds_no_room() {
         }
     }
     println!("{runs} runs without room at some call; errors {kinds:?}");
+}
+
+/// A file whose new name found no room is given up, and its room with it: a power cut in between leaves no empty file under
+/// the name of a segment.
+#[test]
+fn a_file_that_is_given_up_is_gone_before_it_is_emptied() {
+    let mut cuts = 0;
+    for n in 1..20 {
+        let disk = Disk::new(n);
+        let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+        let mut last = Lsn::new(0);
+        for n in 0..30 {
+            last = log.append(&payload(n)).unwrap();
+        }
+        log.sync().unwrap();
+        disk.fail(Fault::nth(Operation::Rename, n).error(io::ErrorKind::StorageFull));
+        let before = disk.moment();
+        // Recycles, takes spares, and sets prepared segments aside.
+        let _ = log.retire_before(last);
+        log.upkeep();
+        let _ = log.append(&payload(30));
+        log.close().unwrap();
+        for moment in before..=disk.moment() {
+            let possible = disk.possibilities_at(moment);
+            for keep in [false, true] {
+                let left = possible.cut(|_, versions| Pick::Version(versions - 1), |_| keep).disk();
+                let what = format!("rename {n}, cut at {moment}, entries kept {keep}");
+                options(&left, SyncPolicy::None)
+                    .open(PLACE)
+                    .unwrap_or_else(|error| panic!("{what}: {error}"));
+                cuts += 1;
+            }
+        }
+    }
+    println!("{cuts} cuts while files were given up");
 }

@@ -76,7 +76,8 @@ impl Explorer<'_> {
         }
         if let Some(log) = run.log() {
             let stats = log.stats();
-            self.figures.rolls += stats.segments_prepared.saturating_sub(3);
+            let number = |lsn: tidelog::Lsn| lsn.get() / log.segment_bytes();
+            self.figures.rolls += number(log.watermarks().claimed) - number(log.recovery().end);
             self.figures.recycled += stats.segments_recycled;
         }
         let segment_bytes = run.segment_bytes();

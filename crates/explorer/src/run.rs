@@ -108,6 +108,7 @@ impl Run {
     pub fn open(&mut self, figures: &mut Figures) -> Result<(), Error> {
         self.settle();
         self.held.clear();
+        self.disk.set_capacity(u64::MAX);
         if let Some(log) = self.log.take() {
             let closed = log.close();
             self.note(&log);
@@ -187,6 +188,10 @@ impl Run {
             21 if self.parked.is_none() && self.random.once_in(2) => self.park(&log, figures),
             22 => {
                 self.settle();
+                Ok(())
+            }
+            23 if self.random.once_in(3) => {
+                self.change_capacity();
                 Ok(())
             }
             _ => self.append_nowait(&log),
@@ -307,6 +312,12 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Leaves little room, or a little more, or all of it.
+    fn change_capacity(&mut self) {
+        let room = self.random.below(4) * self.segment_bytes;
+        self.disk.set_capacity(if self.random.once_in(2) { self.disk.used() + room } else { u64::MAX });
     }
 
     /// A claim that stays open while others append.
