@@ -55,7 +55,7 @@ impl Window {
     pub(super) fn next_nonzero(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut at = from;
         while at < self.segment_bytes {
-            let len = (self.segment_bytes - at).min(READ_BYTES - at % READ_BYTES);
+            let len = (self.segment_bytes - at).min(READ_BYTES);
             let chunk = self.bytes(at, len)?;
             for block in chunk.chunks(4096) {
                 // Without an early exit, so that it runs at the speed of memory.
