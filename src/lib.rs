@@ -21,7 +21,7 @@ mod reentry;
 #[allow(unsafe_code, reason = "raw access to mapped memory lives here; see the proofs in the module")]
 mod region;
 mod segment;
-#[cfg(all(feature = "testing", not(tidelog_loom)))]
+#[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 mod sim;
 mod snapshot;
 mod stats;
@@ -43,16 +43,16 @@ pub use crate::stats::Stats;
 pub use crate::tail::Tail;
 
 /// A simulated disk, for tests of this crate and of what is built on it.
-#[cfg(all(feature = "testing", not(tidelog_loom)))]
+#[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 pub mod testing {
     pub use crate::segment::probe::{Probe, Standing};
     pub use crate::sim::{Cut, Disk, Fault, Operation, Pick, Possibilities};
 }
 
-#[cfg(all(feature = "testing", tidelog_loom))]
-compile_error!("the model checker has its own memory; build it without the feature `testing`");
+#[cfg(all(feature = "testing", any(tidelog_loom, tidelog_shuttle)))]
+compile_error!("a model checker has its own memory; build it without the feature `testing`");
 
-/// What the model checker in `loom-tests` drives: the production protocol itself.
-#[cfg(tidelog_loom)]
+/// What the model checkers in `loom-tests` and `shuttle-tests` drive: the production protocol itself.
+#[cfg(any(tidelog_loom, tidelog_shuttle))]
 #[allow(missing_docs)]
 pub mod model;

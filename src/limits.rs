@@ -25,8 +25,8 @@ pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// Size of a segment unless another is asked for.
 pub(crate) const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 
-/// A claim takes at most this fraction of a segment, so that a roll wastes little. (More of the model checker's
-/// segments, which hold two records.)
+/// A claim takes at most this fraction of a segment, so that a roll wastes little. (More of loom's segments,
+/// which hold two records.)
 pub(crate) const CLAIM_FRACTION: u64 = if cfg!(tidelog_loom) { 2 } else { 4 };
 
 /// No claim is larger, so that the way back inside a batch fits its field.
@@ -40,7 +40,13 @@ pub(crate) const fn claim_max(segment_bytes: u64) -> u64 {
 
 /// Slots of the ring: how many segments may be between the oldest unpublished claim and the newest prepared one.
 /// At least two: a claim that straddles holds its first part while it waits for the segment of its second.
-pub(crate) const RING_SLOTS: u64 = if cfg!(tidelog_loom) { 2 } else { 8 };
+pub(crate) const RING_SLOTS: u64 = if cfg!(tidelog_loom) {
+    2
+} else if cfg!(tidelog_shuttle) {
+    4
+} else {
+    8
+};
 const _: () = assert!(RING_SLOTS >= 2);
 
 /// Segments kept ready beyond the one that is being written.

@@ -1,5 +1,6 @@
-//! What the model checker drives: the production protocol over modelled memory, with segments of two records
-//! and a ring of two slots. It composes and asserts; it decides nothing that production code decides.
+//! What the model checkers drive: the production protocol over modelled memory. For loom with segments of two records
+//! and a ring of two slots, for shuttle with segments of four to sixteen and four slots. It composes and asserts; it
+//! decides nothing that production code decides.
 #![allow(clippy::disallowed_types, reason = "what a scenario sets for itself is not to be explored")]
 #![allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
@@ -24,8 +25,8 @@ use crate::snapshot::Snapshot;
 use crate::storage::Body;
 use crate::tail::Tail;
 
-/// Bytes of a modelled segment: two records of up to eight bytes, and room for a third that straddles.
-pub const SEGMENT_BYTES: u64 = 64;
+/// Bytes of a modelled segment: for loom two records of up to eight bytes, and room for a third that straddles.
+pub const SEGMENT_BYTES: u64 = if cfg!(tidelog_loom) { 64 } else { 256 };
 
 const LOG_ID: [u8; 16] = [7; 16];
 
@@ -79,6 +80,19 @@ impl Model {
 
     // ---- The keeper's part
 
+    /// True when the ring has a place for the next segment.
+    #[must_use]
+    pub fn has_slot(&self) -> bool {
+        self.chain().has_slot()
+    }
+
+    /// So many segments are prepared beyond the one that is being written.
+    #[must_use]
+    pub fn segments_ahead(&self) -> u64 {
+        let chain = self.chain();
+        chain.next_segment().saturating_sub(chain.geometry.number(chain.claimed()) + 1)
+    }
+
     /// Prepares the next segment, if there is a slot for it.
     pub fn install_next(&self) -> bool {
         let chain = self.chain();
@@ -97,6 +111,12 @@ impl Model {
     #[must_use]
     pub fn wait_demand(&self) -> bool {
         self.chain().supply().wait_demand(std::time::Duration::MAX) != Demand::Stop
+    }
+
+    /// The same, but waits for no more than a short time: true while the log is open.
+    #[must_use]
+    pub fn wait_a_moment(&self) -> bool {
+        self.chain().supply().wait_demand(std::time::Duration::ZERO) != Demand::Stop
     }
 
     /// One attempt to prepare a segment, which fails for want of room when `room` is false.
@@ -208,10 +228,21 @@ impl Model {
         self.chain().close_cursor()
     }
 
-    /// Closes the log; true for the one caller that closed it.
-    pub fn close(&self) -> Result<bool> {
+    /// Gives out no more claims, and ends the keeper.
+    pub fn stop(&self) -> bool {
         let first = self.chain().close_cursor();
         self.chain().supply().stop();
+        first
+    }
+
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.chain().is_closed()
+    }
+
+    /// Closes the log; true for the one caller that closed it.
+    pub fn close(&self) -> Result<bool> {
+        let first = self.stop();
         let end = self.written_end();
         self.chain().wait_published(end)?;
         self.make_durable(end)?;
@@ -234,6 +265,12 @@ impl Model {
     }
 
     // ---- Retiring
+
+    /// Where the log begins.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.chain().catalog.start()
+    }
 
     /// Drops the segments below `number` from the log.
     pub fn retire(&self, number: u64) {
@@ -263,9 +300,11 @@ impl Model {
     /// Everything below the durable watermark is published in what a power cut would leave.
     pub fn assert_durable_is_flushed(&self) {
         let durable = self.durable();
-        let mut at = 0;
+        let view = self.chain().catalog.view();
+        let mut at = view.first().map_or(0, |segment| segment.base());
         while at < durable {
-            let segment = self.chain().catalog.find_at(at).expect("a segment below the watermark");
+            let segment =
+                view.iter().find(|segment| at < segment.end()).expect("a segment below the watermark");
             let word = segment.body().expect("mapped").region.durable_word(segment.file_offset(at));
             at += match parse(word) {
                 Parsed::Padding { bytes } => bytes,
@@ -280,6 +319,11 @@ impl Model {
     pub fn audit(&self) -> Vec<(u64, Vec<u8>)> {
         let end = self.written_end();
         assert_eq!(self.advance_published(), end, "a claim was neither published nor padded");
+        self.records_below(end)
+    }
+
+    /// The records below `end`, which is published.
+    pub fn records_below(&self, end: u64) -> Vec<(u64, Vec<u8>)> {
         let mut records = Vec::new();
         for segment in self.chain().catalog.view().iter() {
             let mapped = Mapped::new(segment).expect("mapped");

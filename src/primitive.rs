@@ -1,13 +1,14 @@
-//! The atomics, locks and threads that the protocol uses: std's, or loom's under `cfg(tidelog_loom)`.
+//! The atomics, locks and threads that the protocol uses: std's, loom's under `cfg(tidelog_loom)`, or shuttle's
+//! under `cfg(tidelog_shuttle)`.
 //!
-//! Nothing else in the crate names them (clippy's `disallowed_types` holds that), so the model checker
-//! runs the production protocol and not a copy of it. They are type aliases because that lint sees
+//! Nothing else in the crate names them (clippy's `disallowed_types` holds that), so the model checkers
+//! run the production protocol and not a copy of it. They are type aliases because that lint sees
 //! through re-exports.
 #![allow(clippy::disallowed_types)]
 
 use std::sync::PoisonError;
 
-#[cfg(not(tidelog_loom))]
+#[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
 mod imp {
     pub(crate) type Arc<T> = std::sync::Arc<T>;
     pub(crate) type AtomicU64 = std::sync::atomic::AtomicU64;
@@ -15,7 +16,24 @@ mod imp {
     pub(crate) type Mutex<T> = std::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
     pub(crate) type RwLock<T> = std::sync::RwLock<T>;
+    pub(crate) type UnsafeCell<T> = super::cell::UnsafeCell<T>;
+}
 
+// shuttle takes every atomic access as sequentially consistent, its `Arc` is std's, and it has no cells.
+#[cfg(tidelog_shuttle)]
+mod imp {
+    pub(crate) type Arc<T> = shuttle::sync::Arc<T>;
+    pub(crate) type AtomicU64 = shuttle::sync::atomic::AtomicU64;
+    pub(crate) type RawAtomicU64 = AtomicU64;
+    pub(crate) type Condvar = shuttle::sync::Condvar;
+    pub(crate) type Mutex<T> = shuttle::sync::Mutex<T>;
+    pub(crate) type MutexGuard<'a, T> = shuttle::sync::MutexGuard<'a, T>;
+    pub(crate) type RwLock<T> = shuttle::sync::RwLock<T>;
+    pub(crate) type UnsafeCell<T> = super::cell::UnsafeCell<T>;
+}
+
+#[cfg(not(tidelog_loom))]
+mod cell {
     /// `core::cell::UnsafeCell` with loom's interface.
     #[derive(Debug)]
     pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
@@ -98,12 +116,18 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits on `condvar` for at most `timeout`.
+/// Waits on `condvar` for at most `timeout`. (Under shuttle, which has no time, every timeout but the longest is over
+/// at once.)
 pub(crate) fn wait_timeout<'a, T>(
     condvar: &Condvar,
     guard: MutexGuard<'a, T>,
     timeout: std::time::Duration,
 ) -> MutexGuard<'a, T> {
+    #[cfg(tidelog_shuttle)]
+    if timeout < std::time::Duration::MAX {
+        shuttle::thread::yield_now();
+        return guard;
+    }
     condvar.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
 }
 
@@ -111,9 +135,9 @@ pub(crate) fn wait_timeout<'a, T>(
 /// up to a millisecond at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
-    #[cfg(not(tidelog_loom))]
+    #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
     backoff: crossbeam_utils::Backoff,
-    #[cfg(not(tidelog_loom))]
+    #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
     sleep_micros: u64,
 }
 
@@ -123,7 +147,7 @@ impl Patience {
     }
 
     /// Waits a little, and longer each time; never longer than a millisecond.
-    #[cfg(not(tidelog_loom))]
+    #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
     pub(crate) fn pause(&mut self) {
         if self.backoff.is_completed() {
             self.sleep_micros = (self.sleep_micros * 2).clamp(50, 1000);
@@ -136,6 +160,11 @@ impl Patience {
     #[cfg(tidelog_loom)]
     pub(crate) fn pause(&mut self) {
         loom::thread::yield_now();
+    }
+
+    #[cfg(tidelog_shuttle)]
+    pub(crate) fn pause(&mut self) {
+        shuttle::thread::yield_now();
     }
 
     /// Progress was seen: the next pause is short again.

@@ -5,15 +5,19 @@ use core::cell::Cell;
 
 use crate::error::{Error, Result};
 
-#[cfg(not(tidelog_loom))]
+#[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
 thread_local! {
     /// This thread is inside a closure of `append_with`: waiting for the log would wait for itself.
     static IN_CLAIM: Cell<bool> = const { Cell::new(false) };
 }
 
-// The model checker's threads share one real thread, and have locals of their own.
+// A model checker's threads share one real thread, and have locals of their own.
 #[cfg(tidelog_loom)]
 loom::thread_local! {
+    static IN_CLAIM: Cell<bool> = Cell::new(false);
+}
+#[cfg(tidelog_shuttle)]
+shuttle::thread_local! {
     static IN_CLAIM: Cell<bool> = Cell::new(false);
 }
 

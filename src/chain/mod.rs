@@ -308,7 +308,7 @@ impl Chain {
     }
 
     /// Claims no longer heed the limit, until the next segment is installed.
-    #[cfg(tidelog_loom)]
+    #[cfg(any(tidelog_loom, tidelog_shuttle))]
     pub(crate) fn lift_limit(&self) {
         self.limit.store(POSITION_MAX, Ordering::Relaxed);
     }

@@ -3,14 +3,14 @@
 //! Words are read and written atomically. Slices are given out by `unsafe` methods whose contract is
 //! exclusion; the proof tokens in `segment` are their only callers.
 
-#[cfg(not(tidelog_loom))]
+#[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
 mod mapped;
-#[cfg(tidelog_loom)]
+#[cfg(any(tidelog_loom, tidelog_shuttle))]
 mod shadow;
 
-#[cfg(not(tidelog_loom))]
+#[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
 pub(crate) use mapped::Region;
-#[cfg(all(feature = "testing", not(tidelog_loom)))]
+#[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 pub(crate) use mapped::Simulated;
-#[cfg(tidelog_loom)]
+#[cfg(any(tidelog_loom, tidelog_shuttle))]
 pub(crate) use shadow::Region;

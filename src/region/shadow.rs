@@ -1,7 +1,8 @@
-//! The model checker's memory: heap bytes, and beside each word a loom atomic and a loom cell.
+//! The model checkers' memory: heap bytes, and beside each word an atomic and a cell of the checker's.
 //!
 //! Words go to the atomics; slices touch the cells, so loom reports a write that is not ordered before a
-//! read of the same bytes. The header page is not modelled: nothing in it orders threads.
+//! read of the same bytes. (shuttle does not: there the checksums must tell.) The header page is not modelled:
+//! nothing in it orders threads.
 
 use std::io;
 use std::ops::Range;
@@ -20,7 +21,7 @@ pub(crate) struct Region {
     flush_lock: Mutex<()>,
 }
 
-// SAFETY: loom runs one thread at a time, and its cells report every unordered access to the bytes.
+// SAFETY: a model checker runs one thread at a time; loom's cells report every unordered access to the bytes.
 unsafe impl Send for Region {}
 // SAFETY: as above.
 unsafe impl Sync for Region {}
@@ -63,7 +64,7 @@ impl Region {
     }
 
     /// # Safety
-    /// As for the mapped region; here loom checks it.
+    /// As for the mapped region; loom checks it.
     pub(crate) unsafe fn slice(&self, offset: usize, len: usize) -> &[u8] {
         let Some(first) = Self::index(offset) else { return &[] };
         for cell in &self.cells[first..first + len.div_ceil(8)] {
@@ -75,7 +76,7 @@ impl Region {
     }
 
     /// # Safety
-    /// As for the mapped region; here loom checks it.
+    /// As for the mapped region; loom checks it.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn slice_mut(&self, offset: usize, len: usize) -> &mut [u8] {
         let Some(first) = Self::index(offset) else { return &mut [] };

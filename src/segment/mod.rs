@@ -1,7 +1,7 @@
 //! One segment: its place in the log, its mapping, and the protocol inside it.
 
 pub(crate) mod claim;
-#[cfg(all(feature = "testing", not(tidelog_loom)))]
+#[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 pub(crate) mod probe;
 pub(crate) mod scan;
 

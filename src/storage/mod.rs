@@ -10,7 +10,7 @@ mod system;
 mod whole;
 
 pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
-#[cfg(all(feature = "testing", not(tidelog_loom)))]
+#[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 pub(crate) use backend::{Extent, Storage};
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
