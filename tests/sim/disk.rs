@@ -71,6 +71,24 @@ fn a_reader_keeps_a_file_from_being_recycled() {
     assert_eq!(snapshot.iter().filter(|record| record.is_ok()).count(), 40);
 }
 
+#[test]
+fn recycled_files_bring_nothing_back() {
+    let disk = Disk::new(1);
+    let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+    let mut lsns = Vec::new();
+    while log.stats().segments_recycled < 4 {
+        lsns.push(log.append(&payload(lsns.len() as u64)).unwrap());
+        log.retire_before(lsns[lsns.len().saturating_sub(8)]).unwrap();
+        log.upkeep();
+        let first = lsns.partition_point(|lsn| *lsn < log.watermarks().start) as u64;
+        assert_prefix(&log, first, lsns.len() as u64, "while segments are recycled");
+    }
+    let killed = options(&disk.possibilities().kill(), SyncPolicy::None).open(PLACE).unwrap();
+    let first = lsns.partition_point(|lsn| *lsn < killed.watermarks().start) as u64;
+    assert_prefix(&killed, first, lsns.len() as u64, "after a kill");
+    assert_eq!(payloads(&killed).len() as u64, lsns.len() as u64 - first);
+}
+
 /// The disk also serves logs that run their threads.
 #[test]
 fn a_log_with_threads_loses_nothing_durable() {

@@ -330,15 +330,17 @@ mutants! {
         "any failed sync ends the log, whatever it was to make durable";
     // ---- Files and names
     names_not_synced "quick": "src/storage/prepare.rs",
-        "let mapped = self.sync().and_then(" => "let mapped = Ok(()).and_then(",
+        "let named = self.sync().map_err(|error| Unprepared::from(error).at_a_sync());"
+        => "let named = Ok::<(), Unprepared>(());",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "a segment's name is durable before the segment is used";
     recycled_file_not_zeroed "quick": "src/storage/prepare.rs",
         "            Contents::Stale => false," => "            Contents::Stale => true,",
-        EXPLORER "explorer" "crash_states_keep_every_promise",
+        SIM "sim" "disk::recycled_files_bring_nothing_back",
         "a recycled file holds no records of the segment that it was";
     prepared_file_not_synced: "src/storage/prepare.rs",
-        "        file.write_all_at(page.as_slice(), 0)?;\n        file.sync_all()" => "        file.write_all_at(page.as_slice(), 0)",
+        "let synced = filled.and_then(|()| file.sync_all().map_err(|error| failed(error).at_a_sync()));"
+        => "let synced = filled;",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "a segment is durable as an empty one before it has its name";
     lock_not_taken "quick": "src/storage/lock.rs",
