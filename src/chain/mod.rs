@@ -319,9 +319,12 @@ impl Chain {
 
     /// A sync failed, or a header word in memory is damaged: nothing is given out or made durable any more.
     pub(crate) fn poison(&self, error: Error) {
-        let first = lock(&self.failure).get_or_insert(error).clone();
-        // No append succeeds any more when the first waiter is told.
-        self.close_cursor();
-        self.durability.set_poison(first);
+        // As one step for the waiters and the watermark: no append succeeds any more when the first waiter is told, and
+        // the watermark does not move when the first append is refused.
+        self.durability.set_poison(|| {
+            let first = lock(&self.failure).get_or_insert(error).clone();
+            self.close_cursor();
+            first
+        });
     }
 }
