@@ -122,8 +122,8 @@ impl Keeper {
         let mut first = true;
         while !self.chain.is_closed() && self.chain.has_slot() && (self.wants_segment() || (first && waiting))
         {
+            let Some(attempt) = self.chain.supply().begin_attempt() else { break };
             first = false;
-            let attempt = self.chain.supply().begin_attempt();
             if let Err(Unprepared { error, device_failed }) = self.prepare_next() {
                 self.counters.prepare_failures.add(1);
                 self.chain.supply().attempt_failed(attempt, error.clone());

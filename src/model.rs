@@ -119,9 +119,9 @@ impl Model {
         self.chain().supply().wait_demand(std::time::Duration::ZERO) != Demand::Stop
     }
 
-    /// One attempt to prepare a segment, which fails for want of room when `room` is false.
+    /// One attempt to prepare a segment, unless the log is closed, which fails for want of room when `room` is false.
     pub fn attempt(&self, room: bool) {
-        let attempt = self.chain().supply().begin_attempt();
+        let Some(attempt) = self.chain().supply().begin_attempt() else { return };
         if room {
             assert!(self.install_next());
         } else {

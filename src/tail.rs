@@ -86,7 +86,7 @@ impl Source {
     /// Where the log ends for good; `None` while it may grow.
     fn final_end(&self) -> Option<u64> {
         match self {
-            Self::Own(chain) => chain.is_closed().then(|| chain.written_end()),
+            Self::Own(chain) => chain.final_end(),
             Self::Watched(_) => None,
         }
     }

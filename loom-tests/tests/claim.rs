@@ -99,6 +99,27 @@ fn claims_overrun_the_prepared_segments() {
     });
 }
 
+/// A claim that waited for its segment returns as soon as the segment is there; a sync that is asked for then covers it.
+#[test]
+fn a_sync_covers_a_claim_that_waited() {
+    check(2, || {
+        let model = Model::new(1);
+        model.lift_limit();
+        model.append(b"one").unwrap();
+        model.append(b"two").unwrap();
+        model.append(b"").unwrap();
+        let writer = spawn(&model, |model| {
+            let written = model.append(b"").unwrap();
+            assert!(model.written_end() >= written.end, "the log ends before a record that returned");
+            model.sync().unwrap();
+            assert!(model.durable() >= written.end);
+        });
+        assert!(model.wait_demand());
+        model.attempt(true);
+        writer.join().unwrap();
+    });
+}
+
 /// The limit as it is: three claims pass it together, and the last runs beyond the prepared segment.
 #[test]
 fn claims_pass_the_limit_together() {

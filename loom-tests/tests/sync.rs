@@ -145,6 +145,25 @@ fn the_watermark_stands_still_after_poison() {
     });
 }
 
+/// Poison from elsewhere, as the writers see it: an append that is refused tells that no sync succeeds any more.
+#[test]
+fn the_watermark_stands_still_once_an_append_is_refused() {
+    check(2, || {
+        let model = Model::new(2);
+        model.append(b"").unwrap();
+        let syncer = spawn(&model, |model| model.sync());
+        let poisoner = spawn(&model, |model| model.poison());
+        let refused = model.append(b"").is_err();
+        let durable = model.durable();
+        poisoner.join().unwrap();
+        let _ = syncer.join().unwrap();
+        assert!(
+            !refused || model.durable() == durable,
+            "the watermark moved after an append had been refused"
+        );
+    });
+}
+
 /// Poison against a writer that waits for room, and against one that waits with its claim for a segment.
 #[test]
 fn poison_wakes_writers() {

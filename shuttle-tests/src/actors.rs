@@ -194,9 +194,12 @@ impl Keeper {
     }
 }
 
-/// Syncs a few times; an error ends it.
+/// Syncs a few times; poison ends it.
 pub fn sync_often(model: &Model, rounds: u64, ledger: &Ledger) -> Result<(), Error> {
     for _ in 0..rounds {
+        if ledger.is_poisoned() {
+            break;
+        }
         let due = ledger.returned();
         if let Err(error) = model.sync() {
             assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");

@@ -42,7 +42,7 @@ use shuttle::{Config, MaxSteps, Runner};
 use tidelog::model::Model;
 
 /// Schedules of each scenario, unless `TIDELOG_SCHEDULES` says otherwise.
-const SCHEDULES: usize = 20_000;
+const SCHEDULES: usize = 24_000;
 
 /// With fewer schedules than this, a scenario need not have met everything that it is for.
 const SCHEDULES_TELLING: usize = 1_000;

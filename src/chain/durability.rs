@@ -54,9 +54,11 @@ impl Durability {
         lock(&self.state).poison.clone()
     }
 
-    /// The first failure stays: every waiter and every later caller gets it.
-    pub(crate) fn set_poison(&self, error: Error) {
+    /// The first failure stays: every waiter and every later caller gets it. `refuse` ends the appends, and tells why;
+    /// no sync ends while it runs.
+    pub(crate) fn set_poison(&self, refuse: impl FnOnce() -> Error) {
         let mut state = lock(&self.state);
+        let error = refuse();
         state.poison.get_or_insert(error);
         drop(state);
         self.changed.notify_all();

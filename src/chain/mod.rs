@@ -258,6 +258,11 @@ impl Chain {
         self.claimed().min(self.supply.prepared_end())
     }
 
+    /// Where the log ends for good; `None` while it may grow.
+    pub(crate) fn final_end(&self) -> Option<u64> {
+        if self.is_closed() { self.supply.final_end() } else { None }
+    }
+
     /// Records below the watermark, counted by whoever moved it.
     pub(crate) fn records_published(&self) -> u64 {
         self.frontier.records()
@@ -285,10 +290,12 @@ impl Chain {
         let end = segment.end();
         self.catalog.push(Arc::clone(&segment));
         let number = segment.number();
-        let fits = self.ring.install(number, segment, published);
-        debug_assert!(fits, "installed over a segment in use");
         self.supply.install(
             end,
+            || {
+                let fits = self.ring.install(number, segment, published);
+                debug_assert!(fits, "installed over a segment in use");
+            },
             |position, bytes| {
                 // Claims that gave up while there was no segment: theirs to write, nobody else's, as padding.
                 if let Ok(claimed) = self.occupy(position, bytes) {
@@ -319,9 +326,12 @@ impl Chain {
 
     /// A sync failed, or a header word in memory is damaged: nothing is given out or made durable any more.
     pub(crate) fn poison(&self, error: Error) {
-        let first = lock(&self.failure).get_or_insert(error).clone();
-        // No append succeeds any more when the first waiter is told.
-        self.close_cursor();
-        self.durability.set_poison(first);
+        // As one step for the waiters and the watermark: no append succeeds any more when the first waiter is told, and
+        // the watermark does not move when the first append is refused.
+        self.durability.set_poison(|| {
+            let first = lock(&self.failure).get_or_insert(error).clone();
+            self.close_cursor();
+            first
+        });
     }
 }

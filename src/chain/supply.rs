@@ -33,6 +33,8 @@ struct State {
     prepared_end: u64,
     /// Attempts to prepare a segment, counted when they begin.
     begun: u64,
+    /// The last attempt has not ended.
+    preparing: bool,
     /// The last attempt that ended, if it failed: its number and why.
     failed: Option<(u64, crate::error::Error)>,
     /// Somebody waits for an attempt.
@@ -43,6 +45,7 @@ struct State {
     orphans: Vec<(u64, u64)>,
     /// Where the cursor stood when it was closed.
     end: u64,
+    closed: bool,
     /// The preparer is to stop.
     stop: bool,
 }
@@ -64,11 +67,13 @@ impl Supply {
             state: Mutex::new(State {
                 prepared_end,
                 begun: 0,
+                preparing: false,
                 failed: None,
                 demand: false,
                 poked: false,
                 orphans: Vec::new(),
                 end: 0,
+                closed: false,
                 stop: false,
             }),
             changed: Condvar::new(),
@@ -88,6 +93,7 @@ impl Supply {
         let end = close_cursor();
         if let Some(end) = end {
             state.end = end;
+            state.closed = true;
         }
         drop(state);
         self.changed.notify_all();
@@ -98,6 +104,12 @@ impl Supply {
     /// Where the cursor stood when it was closed; only to be asked after that.
     pub(crate) fn end(&self) -> u64 {
         lock(&self.state).end
+    }
+
+    /// Where the claims that have a segment end, once the log is closed and no segment is on its way any more.
+    pub(crate) fn final_end(&self) -> Option<u64> {
+        let state = lock(&self.state);
+        (state.closed && !state.preparing).then(|| state.end.min(state.prepared_end))
     }
 
     /// Waits until `ready` gives a result, asking the preparer for segments meanwhile. Fails with the reason
@@ -167,10 +179,19 @@ impl Supply {
         wait(&self.changed, state)
     }
 
-    /// A segment was put into the ring: pads the claims that were left in it, then lets the log grow into it.
-    pub(crate) fn install(&self, end: u64, pad: impl Fn(u64, u64), raise_limit: impl FnOnce()) {
+    /// Puts a segment into use by `admit`, pads the claims that were left in it, then lets the log grow into it. As one
+    /// step for all who ask for the end: a claim that was waiting may return as soon as it is admitted.
+    pub(crate) fn install(
+        &self,
+        end: u64,
+        admit: impl FnOnce(),
+        pad: impl Fn(u64, u64),
+        raise_limit: impl FnOnce(),
+    ) {
         let mut state = lock(&self.state);
+        admit();
         state.prepared_end = end;
+        state.preparing = false;
         state.failed = None;
         let (here, beyond): (Vec<_>, Vec<_>) =
             state.orphans.drain(..).partition(|(position, _)| *position < end);
@@ -183,16 +204,23 @@ impl Supply {
         self.changed.notify_all();
     }
 
-    /// The preparer begins an attempt; the number is for `attempt_failed`.
-    pub(crate) fn begin_attempt(&self) -> u64 {
+    /// The preparer begins an attempt; the number is for `attempt_failed`. `None` when the log is closed.
+    pub(crate) fn begin_attempt(&self) -> Option<u64> {
         let mut state = lock(&self.state);
+        if state.closed {
+            return None;
+        }
         state.begun += 1;
         state.demand = false;
-        state.begun
+        state.preparing = true;
+        Some(state.begun)
     }
 
     pub(crate) fn attempt_failed(&self, attempt: u64, error: crate::error::Error) {
-        lock(&self.state).failed = Some((attempt, error));
+        let mut state = lock(&self.state);
+        state.preparing = false;
+        state.failed = Some((attempt, error));
+        drop(state);
         self.changed.notify_all();
     }
 

@@ -26,6 +26,19 @@ pub static LOOM: Suite = Suite {
     target_dir: "loom",
 };
 
+/// The random schedules of `shuttle-tests`.
+pub static SHUTTLE: Suite = Suite {
+    name: "shuttle",
+    env: &[
+        ("RUSTFLAGS", "--cfg tidelog_shuttle"),
+        ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
+        ("CARGO_INCREMENTAL", "1"),
+    ],
+    cargo: &["test", "-p", "tidelog-shuttle-tests", "--release"],
+    target_dir: "shuttle",
+};
+
 /// The tests on the simulated disk.
 pub static SIM: Suite = Suite {
     name: "sim",
@@ -262,8 +275,8 @@ mutants! {
         LOOM "claim" "a_writer_without_room_gets_a_segment",
         "a new segment wakes who waits for room";
     failed_attempt_wakes_nobody: "src/chain/supply.rs",
-        "lock(&self.state).failed = Some((attempt, error));\n        self.changed.notify_all();"
-        => "lock(&self.state).failed = Some((attempt, error));",
+        "        state.failed = Some((attempt, error));\n        drop(state);\n        self.changed.notify_all();"
+        => "        state.failed = Some((attempt, error));\n        drop(state);",
         LOOM "claim" "a_straddling_orphan_is_padded_later",
         "a failed preparation wakes who waits for it";
     demand_not_told: "src/chain/supply.rs",
@@ -426,4 +439,54 @@ mutants! {
         "    mix(low ^ mix(high ^ mix(nonce)))" => "    mix(low ^ mix(high ^ mix(nonce.min(0))))",
         FILES "corruption" "sectors::every_sector_lost_stale_or_foreign",
         "a frame of an earlier opening does not verify";
+    // ---- Everybody at once
+    two_writers_get_one_range "quick": "src/chain/mod.rs",
+        "let position = self.cursor.fetch_add(bytes, Ordering::Relaxed);"
+        => "let position = self.cursor.load(Ordering::Relaxed);\n            self.cursor.store(position + bytes, Ordering::Relaxed);",
+        SHUTTLE "scenarios" "everybody_at_once",
+        "one atomic addition hands out the log: no range twice";
+    segment_comes_unheard: "src/chain/supply.rs",
+        "        raise_limit();\n        drop(state);\n        self.changed.notify_all();"
+        => "        raise_limit();\n        drop(state);",
+        SHUTTLE "scenarios" "everybody_at_once",
+        "a new segment wakes who waits for room";
+    sync_unheard: "src/chain/durability.rs",
+        "if news && state.sleepers > 0 {" => "if news && state.sleepers > 2 {",
+        SHUTTLE "scenarios" "everybody_at_once",
+        "a sync wakes everybody who sleeps";
+    closed_unheard "quick": "src/chain/supply.rs",
+        "        drop(state);\n        self.changed.notify_all();\n        self.wanted.notify_all();\n        end.is_some()"
+        => "        drop(state);\n        self.wanted.notify_all();\n        end.is_some()",
+        SHUTTLE "scenarios" "closing_in_the_middle",
+        "closing wakes who waits for room";
+    end_before_the_last_segment: "src/chain/supply.rs",
+        "(state.closed && !state.preparing).then(" => "state.closed.then(",
+        LOOM "close" "a_tail_waits_for_a_segment_on_its_way",
+        "a tail waits for the segment that is being prepared while the log closes";
+    prepared_after_the_close: "src/chain/supply.rs",
+        "        if state.closed {\n            return None;\n        }\n        state.begun += 1;" => "        state.begun += 1;",
+        SHUTTLE "scenarios" "closing_in_the_middle",
+        "no preparation begins once the log is closed";
+    poison_in_two_steps "quick": "src/chain/mod.rs",
+        "        self.durability.set_poison(|| {\n            let first = lock(&self.failure).get_or_insert(error).clone();\n            self.close_cursor();\n            first\n        });"
+        => "        let first = lock(&self.failure).get_or_insert(error).clone();\n        self.close_cursor();\n        self.durability.set_poison(|| first);",
+        LOOM "sync" "the_watermark_stands_still_once_an_append_is_refused",
+        "the durable watermark stands still when the first append is refused";
+    watermark_moves_after_the_failure: "src/chain/durability.rs",
+        "Ok(reached) if state.poison.is_none() && reached > self.hint() => {"
+        => "Ok(reached) if reached > self.hint() => {",
+        SHUTTLE "scenarios" "a_failing_sync",
+        "the durable watermark never moves again after poison";
+    left_claim_forgotten "quick": "src/chain/supply.rs",
+        "state.orphans.push((position, bytes));" => "let _ = (position, bytes);",
+        SHUTTLE "scenarios" "no_room_for_a_while",
+        "a claim whose segment did not come is left to the preparer";
+    admitted_before_the_end_is_raised "quick": "src/chain/supply.rs",
+        "        let mut state = lock(&self.state);\n        admit();" => "        admit();\n        let mut state = lock(&self.state);",
+        LOOM "claim" "a_sync_covers_a_claim_that_waited",
+        "a segment is in use for all who ask for the end, or for nobody";
+    slot_taken_from_an_open_claim "quick": "src/chain/mod.rs",
+        "(number - slots + 1) * self.geometry.segment_bytes()" => "(number - slots) * self.geometry.segment_bytes()",
+        SHUTTLE "scenarios" "a_claim_stays_open",
+        "a slot is free when every claim of its segment is published";
 }
