@@ -83,6 +83,24 @@ fn spares_keep_their_names() {
     log.close().unwrap();
 }
 
+/// More spares than are to be kept are deleted.
+#[test]
+fn spares_beyond_the_limit_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(SyncPolicy::None).recycle_max(3);
+    options.open(dir.path()).unwrap().close().unwrap();
+    let mut files = files(dir.path());
+    let spare = files.iter().find(|(name, _)| name.ends_with(".spare")).unwrap().1.clone();
+    files.retain(|name, _| !name.ends_with(".spare"));
+    files.extend((10..17).map(|number| (format!("{number:020}.spare"), spare.clone())));
+    let again = restore(&files);
+    let log = options.open(again.path()).unwrap();
+    eventually("two of three become segments", || names(again.path(), ".seg").len() == 3);
+    let left = names(again.path(), ".spare");
+    assert_eq!(left.len(), 1, "{left:?}");
+    drop(log);
+}
+
 /// The number of segments, where the log ends inside one and where it ends with one; closed and killed.
 #[test]
 fn the_report_counts_the_segments() {
@@ -216,4 +234,25 @@ fn what_a_poisoned_log_left_is_written_again() {
     drop(log);
     let log = options.open(restore(&image).path()).unwrap();
     assert_eq!(log.recovery().segments_rewritten, 0, "{}", log.recovery());
+}
+
+/// What is marked durable is not among them.
+#[test]
+fn durable_segments_are_not_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(SyncPolicy::None);
+    let log = options.open(dir.path()).unwrap();
+    fill(&log, 4 * 64, SIXTY_FOURTH);
+    log.close().unwrap();
+    drop(log);
+    let log = options.open(dir.path()).unwrap();
+    fill(&log, 64 + 10, SIXTY_FOURTH);
+    let image = crash_files(dir.path());
+    let poisoned = lock_text(dir.path()).replacen("writing ", "poisoned", 1);
+    drop(log);
+    let again = restore(&image);
+    std::fs::write(again.path().join("log.lock"), poisoned).unwrap();
+    let log = options.open(again.path()).unwrap();
+    let segments = image.keys().filter(|name| name.ends_with(".seg")).count() as u64;
+    assert_eq!(log.recovery().segments_rewritten, segments - 4, "{}", log.recovery());
 }
