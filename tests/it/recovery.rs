@@ -88,7 +88,9 @@ fn spares_keep_their_names() {
 fn spares_beyond_the_limit_go() {
     let dir = tempfile::tempdir().unwrap();
     let options = options(SyncPolicy::None).recycle_max(3);
-    options.open(dir.path()).unwrap().close().unwrap();
+    let log = options.open(dir.path()).unwrap();
+    eventually("two segments are ready", || names(dir.path(), ".seg").len() == 3);
+    log.close().unwrap();
     let mut files = files(dir.path());
     let spare = files.iter().find(|(name, _)| name.ends_with(".spare")).unwrap().1.clone();
     files.retain(|name, _| !name.ends_with(".spare"));
