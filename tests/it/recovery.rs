@@ -186,7 +186,7 @@ fn segments_that_were_marked_full_in_this_boot_are_not_scanned() {
     assert!(contents(&log) == expected);
 }
 
-/// What is cut away is counted over all the segments that it lies in.
+/// What is cut away is counted over all the segments that it lies in, and nothing of it is left.
 #[test]
 fn a_torn_tail_is_counted_over_its_segments() {
     let dir = tempfile::tempdir().unwrap();
@@ -196,21 +196,26 @@ fn a_torn_tail_is_counted_over_its_segments() {
     let mut image = crash_files(dir.path());
     drop(log);
     lose_power(&mut image, 0..3);
-    // The second record of the log was not written back.
-    let hole = (HEADER + expected[1].0.get()) as usize;
-    image.get_mut(&segment_name(0)).unwrap()[hole..hole + SIXTY_FOURTH + 16].fill(0);
     let end = expected.len() as u64 * frame_bytes(SIXTY_FOURTH);
-    let torn = restore(&image);
-    let log = options.open(torn.path()).unwrap();
-    let report = log.recovery();
-    assert_eq!(report.torn_tail, Some(TornTail::Unpublished), "{report}");
-    assert_eq!((report.end, report.segments), (expected[1].0, 1), "{report}");
-    // The payloads' last bytes are not zero, or the count would be less.
-    assert_eq!(report.truncated_bytes, end - expected[1].0.get(), "{report}");
-    assert!(contents(&log) == expected[..1]);
-    // Nothing of it is left in the files.
-    let left = std::fs::read(torn.path().join(segment_name(0))).unwrap();
-    assert!(left[hole..].iter().all(|byte| *byte == 0));
+    for record in [1, 70, 130] {
+        // It was not written back.
+        let lsn = expected[record].0;
+        let segment = segment_name(lsn.get() / SEGMENT);
+        let hole = (HEADER + lsn.get() % SEGMENT) as usize;
+        let mut image = image.clone();
+        image.get_mut(&segment).unwrap()[hole..hole + SIXTY_FOURTH + 16].fill(0);
+        let torn = restore(&image);
+        let log = options.open(torn.path()).unwrap();
+        let report = log.recovery();
+        assert_eq!(report.torn_tail, Some(TornTail::Unpublished), "{report}");
+        assert_eq!((report.end, report.segments), (lsn, lsn.get() / SEGMENT + 1), "{report}");
+        // The payloads' last bytes are not zero, or the count would be less.
+        assert_eq!(report.truncated_bytes, end - lsn.get(), "{report}");
+        assert!(contents(&log) == expected[..record]);
+        let left = std::fs::read(torn.path().join(segment)).unwrap();
+        assert_eq!(left.len() as u64, HEADER + SEGMENT);
+        assert!(left[hole..].iter().all(|byte| *byte == 0));
+    }
 }
 
 /// After a sync that failed in this boot everything that is kept is written again, once.
