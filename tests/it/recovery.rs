@@ -263,3 +263,32 @@ fn durable_segments_are_not_written_again() {
     let segments = image.keys().filter(|name| name.ends_with(".seg")).count() as u64;
     assert_eq!(log.recovery().segments_rewritten, segments - 4, "{}", log.recovery());
 }
+
+/// An entry of the session table is given to the next opening where nothing was written under it. The first one stays:
+/// it is what the segment begins with.
+#[test]
+fn an_opening_that_wrote_nothing_gives_its_entry_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(SyncPolicy::None);
+    let open_and_append = |records: usize| {
+        let log = options.open(dir.path()).unwrap();
+        fill(&log, records, 100);
+        log.close().unwrap();
+        let page = std::fs::read(dir.path().join(segment_name(0))).unwrap();
+        let starts = page[2048..4032].chunks_exact(64).filter(|entry| entry[..] != [0; 64]);
+        starts.map(|entry| u64::from_le_bytes(entry[..8].try_into().unwrap())).collect::<Vec<_>>()
+    };
+    let frame = frame_bytes(100);
+    for (records, starts) in [
+        (0, vec![0]),
+        (0, vec![0, 0]),
+        (0, vec![0, 0]),
+        (1, vec![0, 0]),
+        (0, vec![0, 0, frame]),
+        (0, vec![0, 0, frame]),
+        (2, vec![0, 0, frame]),
+        (0, vec![0, 0, frame, 3 * frame]),
+    ] {
+        assert_eq!(open_and_append(records), starts);
+    }
+}
