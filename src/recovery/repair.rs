@@ -256,6 +256,7 @@ mod tests {
             let lsn = identity.base() + offset;
             let mut image = Bytes(vec![0; 65536]);
             let stores: Vec<_> = padding_stores(verifiers.at(lsn).seed, lsn, bytes).collect();
+            assert!(stores.iter().all(|(at, _)| at + 8 <= bytes), "{stores:?} of {bytes} bytes");
             for (index, (at, word)) in stores.iter().enumerate() {
                 put(&mut image.0, (offset + at) as usize, &word.to_le_bytes());
                 let found = examine(&mut image, layout, offset).unwrap();

@@ -83,6 +83,26 @@ fn spares_keep_their_names() {
     log.close().unwrap();
 }
 
+/// More spares than are to be kept are deleted.
+#[test]
+fn spares_beyond_the_limit_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(SyncPolicy::None).recycle_max(3);
+    let log = options.open(dir.path()).unwrap();
+    eventually("two segments are ready", || names(dir.path(), ".seg").len() == 3);
+    log.close().unwrap();
+    let mut files = files(dir.path());
+    let spare = files.iter().find(|(name, _)| name.ends_with(".spare")).unwrap().1.clone();
+    files.retain(|name, _| !name.ends_with(".spare"));
+    files.extend((10..17).map(|number| (format!("{number:020}.spare"), spare.clone())));
+    let again = restore(&files);
+    let log = options.open(again.path()).unwrap();
+    eventually("two of three become segments", || names(again.path(), ".seg").len() == 3);
+    let left = names(again.path(), ".spare");
+    assert_eq!(left.len(), 1, "{left:?}");
+    drop(log);
+}
+
 /// The number of segments, where the log ends inside one and where it ends with one; closed and killed.
 #[test]
 fn the_report_counts_the_segments() {
@@ -166,7 +186,7 @@ fn segments_that_were_marked_full_in_this_boot_are_not_scanned() {
     assert!(contents(&log) == expected);
 }
 
-/// What is cut away is counted over all the segments that it lies in.
+/// What is cut away is counted over all the segments that it lies in, and nothing of it is left.
 #[test]
 fn a_torn_tail_is_counted_over_its_segments() {
     let dir = tempfile::tempdir().unwrap();
@@ -176,21 +196,26 @@ fn a_torn_tail_is_counted_over_its_segments() {
     let mut image = crash_files(dir.path());
     drop(log);
     lose_power(&mut image, 0..3);
-    // The second record of the log was not written back.
-    let hole = (HEADER + expected[1].0.get()) as usize;
-    image.get_mut(&segment_name(0)).unwrap()[hole..hole + SIXTY_FOURTH + 16].fill(0);
     let end = expected.len() as u64 * frame_bytes(SIXTY_FOURTH);
-    let torn = restore(&image);
-    let log = options.open(torn.path()).unwrap();
-    let report = log.recovery();
-    assert_eq!(report.torn_tail, Some(TornTail::Unpublished), "{report}");
-    assert_eq!((report.end, report.segments), (expected[1].0, 1), "{report}");
-    // The payloads' last bytes are not zero, or the count would be less.
-    assert_eq!(report.truncated_bytes, end - expected[1].0.get(), "{report}");
-    assert!(contents(&log) == expected[..1]);
-    // Nothing of it is left in the files.
-    let left = std::fs::read(torn.path().join(segment_name(0))).unwrap();
-    assert!(left[hole..].iter().all(|byte| *byte == 0));
+    for record in [1, 70, 130] {
+        // It was not written back.
+        let lsn = expected[record].0;
+        let segment = segment_name(lsn.get() / SEGMENT);
+        let hole = (HEADER + lsn.get() % SEGMENT) as usize;
+        let mut image = image.clone();
+        image.get_mut(&segment).unwrap()[hole..hole + SIXTY_FOURTH + 16].fill(0);
+        let torn = restore(&image);
+        let log = options.open(torn.path()).unwrap();
+        let report = log.recovery();
+        assert_eq!(report.torn_tail, Some(TornTail::Unpublished), "{report}");
+        assert_eq!((report.end, report.segments), (lsn, lsn.get() / SEGMENT + 1), "{report}");
+        // The payloads' last bytes are not zero, or the count would be less.
+        assert_eq!(report.truncated_bytes, end - lsn.get(), "{report}");
+        assert!(contents(&log) == expected[..record]);
+        let left = std::fs::read(torn.path().join(segment)).unwrap();
+        assert_eq!(left.len() as u64, HEADER + SEGMENT);
+        assert!(left[hole..].iter().all(|byte| *byte == 0));
+    }
 }
 
 /// After a sync that failed in this boot everything that is kept is written again, once.
@@ -216,4 +241,54 @@ fn what_a_poisoned_log_left_is_written_again() {
     drop(log);
     let log = options.open(restore(&image).path()).unwrap();
     assert_eq!(log.recovery().segments_rewritten, 0, "{}", log.recovery());
+}
+
+/// What is marked durable is not among them.
+#[test]
+fn durable_segments_are_not_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(SyncPolicy::None);
+    let log = options.open(dir.path()).unwrap();
+    fill(&log, 4 * 64, SIXTY_FOURTH);
+    log.close().unwrap();
+    drop(log);
+    let log = options.open(dir.path()).unwrap();
+    fill(&log, 64 + 10, SIXTY_FOURTH);
+    let image = crash_files(dir.path());
+    let poisoned = lock_text(dir.path()).replacen("writing ", "poisoned", 1);
+    drop(log);
+    let again = restore(&image);
+    std::fs::write(again.path().join("log.lock"), poisoned).unwrap();
+    let log = options.open(again.path()).unwrap();
+    let segments = image.keys().filter(|name| name.ends_with(".seg")).count() as u64;
+    assert_eq!(log.recovery().segments_rewritten, segments - 4, "{}", log.recovery());
+}
+
+/// An entry of the session table is given to the next opening where nothing was written under it. The first one stays:
+/// it is what the segment begins with.
+#[test]
+fn an_opening_that_wrote_nothing_gives_its_entry_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(SyncPolicy::None);
+    let open_and_append = |records: usize| {
+        let log = options.open(dir.path()).unwrap();
+        fill(&log, records, 100);
+        log.close().unwrap();
+        let page = std::fs::read(dir.path().join(segment_name(0))).unwrap();
+        let starts = page[2048..4032].chunks_exact(64).filter(|entry| entry[..] != [0; 64]);
+        starts.map(|entry| u64::from_le_bytes(entry[..8].try_into().unwrap())).collect::<Vec<_>>()
+    };
+    let frame = frame_bytes(100);
+    for (records, starts) in [
+        (0, vec![0]),
+        (0, vec![0, 0]),
+        (0, vec![0, 0]),
+        (1, vec![0, 0]),
+        (0, vec![0, 0, frame]),
+        (0, vec![0, 0, frame]),
+        (2, vec![0, 0, frame]),
+        (0, vec![0, 0, frame, 3 * frame]),
+    ] {
+        assert_eq!(open_and_append(records), starts);
+    }
 }
