@@ -17,8 +17,9 @@
 //! ```
 //!
 //! shuttle takes every atomic access as sequentially consistent, and sees no unordered access to a payload: what the
-//! orderings must be is shown by `loom-tests`. Here are lost wake-ups (shuttle reports a deadlock), lost or doubled
-//! records, and broken promises in states that two or three threads do not reach.
+//! orderings must be is shown by `loom-tests`. Here are lost or doubled records, broken promises and
+//! lost wake-ups, in states that two or three threads do not reach. A thread that nobody wakes is reported as a deadlock,
+//! or, where others look for progress meanwhile, as too many steps.
 #![cfg(tidelog_shuttle)]
 #![allow(
     clippy::disallowed_types,

@@ -465,7 +465,7 @@ mutants! {
         "a tail waits for the segment that is being prepared while the log closes";
     prepared_after_the_close: "src/chain/supply.rs",
         "        if state.closed {\n            return None;\n        }\n        state.begun += 1;" => "        state.begun += 1;",
-        SHUTTLE "scenarios" "closing_in_the_middle",
+        LOOM "close" "a_tail_waits_for_a_segment_on_its_way",
         "no preparation begins once the log is closed";
     poison_in_two_steps "quick": "src/chain/mod.rs",
         "        self.durability.set_poison(|| {\n            let first = lock(&self.failure).get_or_insert(error).clone();\n            self.close_cursor();\n            first\n        });"
@@ -483,7 +483,7 @@ mutants! {
         "a claim whose segment did not come is left to the preparer";
     admitted_before_the_end_is_raised "quick": "src/chain/supply.rs",
         "        let mut state = lock(&self.state);\n        admit();" => "        admit();\n        let mut state = lock(&self.state);",
-        LOOM "claim" "a_sync_covers_a_claim_that_waited",
+        LOOM "claim" "a_sync_covers_a_claim_in_a_new_segment",
         "a segment is in use for all who ask for the end, or for nobody";
     slot_taken_from_an_open_claim "quick": "src/chain/mod.rs",
         "(number - slots + 1) * self.geometry.segment_bytes()" => "(number - slots) * self.geometry.segment_bytes()",
