@@ -140,7 +140,10 @@ impl Journal {
         for (lsn, number) in &self.returned {
             writeln!(text, "{lsn} {number}").unwrap();
         }
-        std::fs::write(path, text).unwrap();
+        // Whole or not at all: another thread of this process may just be about to die.
+        let unfinished = path.with_extension("unfinished");
+        std::fs::write(&unfinished, text).unwrap();
+        std::fs::rename(unfinished, path).unwrap();
     }
 
     pub(crate) fn load(path: &Path) -> Self {
