@@ -83,10 +83,8 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     // What a closed log holds is durable; another sync would only write the pages that were populated ahead.
     let rewritten = if closed { 0 } else { sync_suspects(directory, &suspects)? };
     if !closed {
-        // A writer that was killed may not have come to make durable the names that it gave, the way to them, or
-        // what it wrote to the metadata.
+        // A writer that was killed may not have come to make durable the names that it gave, and the way to them.
         directory.sync_names()?;
-        directory.settle_meta(&meta)?;
     }
     if closed && marked < meta.proven {
         // The newest segments are gone, and with them every trace of their records but this.
@@ -120,6 +118,10 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     }
 
     // From here on the log's directory is changed.
+    if !closed {
+        // Nor what it wrote to the metadata.
+        directory.settle_meta(&meta)?;
+    }
     let mut next_spare = listing.spares.last().map_or(0, |number| number + 1);
     remove_leftovers(directory, &mut listing, &meta)?;
     let session = Session {

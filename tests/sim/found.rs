@@ -1,7 +1,7 @@
 //! What the model explorer found, each as small as it gets.
 
-use tidelog::testing::{Disk, Pick};
-use tidelog::{Lsn, SyncPolicy};
+use tidelog::testing::{Disk, Operation, Pick};
+use tidelog::{ErrorKind, Lsn, SyncPolicy};
 
 use crate::support::{PLACE, SEGMENT, assert_prefix, nothing, options, payload, payloads};
 
@@ -34,6 +34,24 @@ fn what_a_killed_writer_left_unsynced_is_durable_after_the_next_opening() {
         kills += 1;
     }
     println!("{kills} kills, each followed by a power cut");
+}
+
+/// An opening that is refused writes nothing but who holds the lock.
+#[test]
+fn a_refused_opening_writes_nothing() {
+    let disk = Disk::new(1);
+    let log = options(&disk, SyncPolicy::Immediate).open(PLACE).unwrap();
+    for n in 0..20 {
+        log.append(&payload(n)).unwrap();
+    }
+    let killed = disk.possibilities().kill();
+    let (file, _) =
+        killed.files().into_iter().find(|(path, _)| path.ends_with("00000000000000000000.seg")).unwrap();
+    assert!(killed.damage(&file, 4096 + 40, |byte| byte ^ 1));
+    let before = killed.calls(Operation::Write);
+    let error = options(&killed, SyncPolicy::Immediate).open(PLACE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(killed.calls(Operation::Write) - before, 1);
 }
 
 /// The metadata has two slots, so that one is whole whatever happens to the other: only if the other was synced.
