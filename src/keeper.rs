@@ -10,7 +10,7 @@ use crate::limits::SEGMENTS_AHEAD;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::stats::Counters;
-use crate::storage::{Directory, Preparation, Spare, Unprepared};
+use crate::storage::{Directory, Failure, Preparation, Spare};
 
 /// The keeper looks this often while the log grows, and backs off to the other while it does not.
 const PERIOD_BUSY: Duration = Duration::from_millis(1);
@@ -50,7 +50,7 @@ impl Stock {
 
 impl Keeper {
     /// Makes the next segment ready and puts it into use.
-    pub(crate) fn prepare_next(&self) -> core::result::Result<(), Unprepared> {
+    pub(crate) fn prepare_next(&self) -> core::result::Result<(), Failure> {
         let number = self.chain.next_segment();
         let identity =
             Identity { log_id: self.log_id, number, segment_bytes: self.chain.geometry.segment_bytes() };
@@ -124,13 +124,14 @@ impl Keeper {
         {
             let Some(attempt) = self.chain.supply().begin_attempt() else { break };
             first = false;
-            if let Err(Unprepared { error, device_failed }) = self.prepare_next() {
+            if let Err(Failure { error, device_failed }) = self.prepare_next() {
                 self.counters.prepare_failures.add(1);
-                self.chain.supply().attempt_failed(attempt, error.clone());
                 if device_failed {
+                    // Before those who wait are told that the attempt failed, so that they are told why for good.
                     self.directory.note_poisoned();
                     self.chain.poison(Error::poisoned_by(&error));
                 }
+                self.chain.supply().attempt_failed(attempt, error.clone());
                 return Err(error);
             }
         }

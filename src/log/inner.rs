@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use crate::append::Appended;
 use crate::chain::{Chain, Geometry};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
 use crate::format::verify::Verifier;
@@ -18,7 +18,7 @@ use crate::primitive::{Arc, Mutex, lock};
 use crate::recovery::{RecoveryReport, recover};
 use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
-use crate::storage::{Directory, Preparation};
+use crate::storage::{Directory, Failure, Preparation};
 use crate::syncer::{Syncer, Ticker, run_periodic};
 
 /// The faults of this much are taken ahead when a segment is made ready, where every sync leaves new ones anyway.
@@ -74,7 +74,7 @@ impl Inner {
         }
         if recovered.created {
             // The metadata comes last: without it, an interrupted creation begins anew.
-            keeper.prepare_next().map_err(|unprepared| unprepared.error)?;
+            keeper.prepare_next().map_err(|failure| failure.error)?;
             directory.create_meta(&meta)?;
         }
         let syncer =
@@ -184,9 +184,8 @@ impl Inner {
     fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
         let proven = meta.proven.max(self.chain.durability.durable());
         let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
-        if let Err(error) = self.directory.update_meta(meta, &next) {
-            if error.kind() != ErrorKind::StorageFull {
-                // The device failed at a sync: what else it held in its cache may be gone, and no later sync would tell.
+        if let Err(Failure { error, device_failed }) = self.directory.update_meta(meta, &next) {
+            if device_failed {
                 self.directory.note_poisoned();
                 self.chain.poison(Error::poisoned_by(&error));
             }

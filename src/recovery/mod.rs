@@ -120,7 +120,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     // From here on the log's directory is changed.
     if !closed {
         // Nor what it wrote to the metadata.
-        directory.settle_meta(&meta)?;
+        directory.settle_meta(&meta).map_err(|failure| failure.error)?;
     }
     let mut next_spare = listing.spares.last().map_or(0, |number| number + 1);
     remove_leftovers(directory, &mut listing, &meta)?;

@@ -95,7 +95,8 @@ impl Region {
         assert!(offset.is_multiple_of(8) && offset < self.memory.len(), "word offset {offset} out of place");
         let word = self.memory.start().wrapping_add(offset).cast::<u64>();
         // SAFETY: `word` lies inside the mapping (it is a multiple of eight below the length, and mappings are
-        // whole pages), is aligned because mappings begin on a page, and lives as long as `self`. Concurrent
+        // whole pages), is aligned because mappings begin on a page (a simulated one is a slice of such words), and
+        // lives as long as `self`. Concurrent
         // accesses to a frame's header word are all atomic; other words are only touched under the exclusion
         // that the slice methods demand. A read-only mapping is only ever loaded from (`store_*` assert that).
         unsafe { AtomicU64::from_ptr(word) }

@@ -2,7 +2,6 @@
 
 use core::fmt;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +9,8 @@ use std::sync::Arc;
 use super::Random;
 use super::crash::Possibilities;
 use super::faults::{Fault, Faults, Operation};
-use super::file::SimulatedFile;
 use super::history::{Change, Moment, Name, Node, Versions};
 use crate::primitive::{Mutex, MutexGuard, lock};
-use crate::storage::{Access, Boot, Extent, File, Storage};
 
 /// A disk in memory that can lose what was not synced. Clones are the same disk.
 ///
@@ -57,8 +54,8 @@ pub(super) struct State {
     /// Of the last change or sync.
     pub(super) moment: Moment,
     pub(super) boot: [u8; 16],
-    random: Random,
-    clock: u64,
+    pub(super) random: Random,
+    pub(super) clock: u64,
     pub(super) nodes: Vec<Node>,
     pub(super) entries: BTreeMap<Name, usize>,
     /// The entries that the disk began with.
@@ -69,8 +66,8 @@ pub(super) struct State {
     capacity: u64,
     pub(super) syncs_lie: bool,
     off: bool,
-    threads: bool,
-    handles: u64,
+    pub(super) threads: bool,
+    pub(super) handles: u64,
 }
 
 impl Disk {
@@ -271,11 +268,25 @@ impl State {
         self.nodes.get_mut(index).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn find(&self, path: &Path) -> io::Result<usize> {
+    /// A sync of a directory.
+    pub(super) fn sync_entries(&mut self, node: usize) -> io::Result<()> {
+        self.call(Operation::SyncDirectory)?;
+        let path = self.entries.iter().find(|(_, index)| **index == node).map(|(path, _)| path.clone());
+        let (Some(path), false) = (path, self.syncs_lie) else { return Ok(()) };
+        self.moment += 1;
+        let moment = self.moment;
+        let pending = self.changes.iter_mut().filter(|change| change.durable.is_none());
+        for change in pending.filter(|change| change.is_in(Path::new(&path))) {
+            change.durable = Some(moment);
+        }
+        Ok(())
+    }
+
+    pub(super) fn find(&self, path: &Path) -> io::Result<usize> {
         self.entries.get(path.as_os_str()).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn change(&mut self, node: usize, from: Option<&Path>, to: Option<&Path>) {
+    pub(super) fn change(&mut self, node: usize, from: Option<&Path>, to: Option<&Path>) {
         if let Some(from) = from {
             self.entries.remove(from.as_os_str());
         }
@@ -287,127 +298,11 @@ impl State {
         self.changes.push(Change { moment: self.moment, node, from, to, durable: None });
     }
 
-    fn create(&mut self, path: &Path, is_directory: bool) -> io::Result<usize> {
+    pub(super) fn create(&mut self, path: &Path, is_directory: bool) -> io::Result<usize> {
         self.find(path.parent().unwrap_or(path))?;
         self.nodes.push(Node::new(is_directory, Versions::certain(0), Vec::new()));
         let node = self.nodes.len() - 1;
         self.change(node, None, Some(path));
         Ok(node)
-    }
-}
-
-impl Disk {
-    fn handle(&self, state: &mut State, node: usize, writable: bool) -> File {
-        state.handles += 1;
-        Box::new(SimulatedFile::new(self.clone(), node, state.handles, writable))
-    }
-}
-
-impl Storage for Disk {
-    fn boot(&self) -> io::Result<Boot> {
-        let state = self.lock();
-        state.alive()?;
-        Ok(Boot(state.boot))
-    }
-
-    fn random(&self) -> u64 {
-        self.lock().random.next()
-    }
-
-    fn unix_nanos(&self) -> u64 {
-        let mut state = self.lock();
-        state.clock += 1;
-        state.clock
-    }
-
-    fn has_threads(&self) -> bool {
-        self.lock().threads
-    }
-
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.lock();
-        state.alive()?;
-        let way: Vec<_> = path.ancestors().collect();
-        for part in way.into_iter().rev().filter(|part| !part.as_os_str().is_empty()) {
-            if state.find(part).is_err() {
-                state.create(part, true)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        let state = self.lock();
-        state.alive()?;
-        state.find(path).map(|_| path.to_owned())
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        let mut state = self.lock();
-        state.call(Operation::List)?;
-        let paths = state.entries.keys().map(Path::new);
-        let inside = paths.filter(|path| path.parent() == Some(directory));
-        Ok(inside.filter_map(|path| path.file_name()).map(OsString::from).collect())
-    }
-
-    fn open(&self, path: &Path, access: Access) -> io::Result<File> {
-        let state = &mut *self.lock();
-        state.call(Operation::Open)?;
-        let node = match state.find(path) {
-            Err(_) if matches!(access, Access::Create | Access::Replace) => state.create(path, false)?,
-            found => found?,
-        };
-        if access == Access::Replace {
-            state.moment += 1;
-            let moment = state.moment;
-            state.node(node)?.empty(moment);
-        }
-        Ok(self.handle(state, node, access != Access::Read))
-    }
-
-    fn extent(&self, path: &Path) -> io::Result<Extent> {
-        let mut state = self.lock();
-        state.alive()?;
-        let node = state.find(path)?;
-        let len = state.node(node)?.len_now();
-        Ok(Extent { len, allocated: len })
-    }
-
-    fn open_directory(&self, path: &Path) -> io::Result<File> {
-        let state = &mut *self.lock();
-        state.call(Operation::Open)?;
-        let node = state.find(path)?;
-        Ok(self.handle(state, node, false))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.lock();
-        state.call(Operation::Rename)?;
-        let node = state.find(from)?;
-        state.change(node, Some(from), Some(to));
-        Ok(())
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.lock();
-        state.call(Operation::Remove)?;
-        let node = state.find(path)?;
-        state.change(node, Some(path), None);
-        Ok(())
-    }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let state = &mut *self.lock();
-        state.call(Operation::SyncDirectory)?;
-        state.find(path)?;
-        if state.syncs_lie {
-            return Ok(());
-        }
-        state.moment += 1;
-        for change in state.changes.iter_mut().filter(|change| change.durable.is_none() && change.is_in(path))
-        {
-            change.durable = Some(state.moment);
-        }
-        Ok(())
     }
 }

@@ -147,6 +147,11 @@ impl StorageFile for SimulatedFile {
     }
 
     fn sync_all(&self) -> io::Result<()> {
+        let mut state = self.handle.disk.lock();
+        if state.node(self.handle.node)?.is_directory {
+            return state.sync_entries(self.handle.node);
+        }
+        drop(state);
         self.sync_data()
     }
 

@@ -7,6 +7,7 @@ mod disk;
 mod faults;
 mod file;
 mod history;
+mod storage;
 
 pub use self::crash::{Cut, Pick, Possibilities};
 pub use self::disk::Disk;

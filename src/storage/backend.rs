@@ -51,7 +51,7 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// What a file takes, whoever changed it.
     fn extent(&self, path: &Path) -> io::Result<Extent>;
 
-    /// A directory, to be locked.
+    /// A directory, to be locked or synced.
     fn open_directory(&self, path: &Path) -> io::Result<File>;
 
     /// Gives a file another name, in place of what had it.
@@ -61,7 +61,9 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes a directory's entries durable.
-    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.open_directory(path)?.sync_all()
+    }
 }
 
 /// How a file is opened.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::backend::{Access, File, SharedStorage, Storage, StorageFile};
 use super::lock::WriterLock;
 use super::prepare::rename_or_remove;
-use super::{Body, Boot, Spare};
+use super::{Body, Boot, Failure, Spare};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
 use crate::format::meta::{META_BYTES, Meta};
@@ -232,7 +232,7 @@ impl Directory {
 
     /// Replaces what `log.meta` says, durably and in place: retiring must work on a full device. The slot that is
     /// not written must be on the device: `before` is what the file says now.
-    pub(crate) fn update_meta(&self, before: &Meta, meta: &Meta) -> Result<()> {
+    pub(crate) fn update_meta(&self, before: &Meta, meta: &Meta) -> core::result::Result<(), Failure> {
         let settled = *lock(&self.meta_is_durable);
         if !settled {
             self.settle_meta(before)?;
@@ -242,19 +242,18 @@ impl Directory {
 
     /// Makes what `log.meta` says durable: a writer that was killed may have written it and not synced it. It is
     /// written again, as the kernel may take it for written when it is not.
-    pub(crate) fn settle_meta(&self, meta: &Meta) -> Result<()> {
+    pub(crate) fn settle_meta(&self, meta: &Meta) -> core::result::Result<(), Failure> {
         self.write_meta(meta)?;
         *lock(&self.meta_is_durable) = true;
         Ok(())
     }
 
-    fn write_meta(&self, meta: &Meta) -> Result<()> {
+    fn write_meta(&self, meta: &Meta) -> core::result::Result<(), Failure> {
         let path = self.path.join(name::META);
-        let written = self.storage.open(&path, Access::Write).and_then(|file| {
-            file.write_all_at(&meta.encode(), meta.slot())?;
-            file.sync_data()
-        });
-        written.map_err(|error| Error::io("cannot write the log's metadata", &path, error))
+        let failed = |error| Failure::from(Error::io("cannot write the log's metadata", &path, error));
+        let file = self.storage.open(&path, Access::Write).map_err(failed)?;
+        let written = file.write_all_at(&meta.encode(), meta.slot()).and_then(|()| file.sync_data());
+        written.map_err(|error| failed(error).at_a_sync())
     }
 
     /// Opens a segment's file.

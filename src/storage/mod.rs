@@ -3,6 +3,7 @@
 mod backend;
 mod body;
 mod directory;
+mod failure;
 mod filesystem;
 mod lock;
 mod prepare;
@@ -14,5 +15,6 @@ pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
 pub(crate) use backend::{Extent, Storage};
 pub(crate) use body::Body;
 pub(crate) use directory::{Directory, Listing};
-pub(crate) use prepare::{Preparation, Spare, Unprepared, zero};
+pub(crate) use failure::Failure;
+pub(crate) use prepare::{Preparation, Spare, zero};
 pub(crate) use system::{Boot, System};

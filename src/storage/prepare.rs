@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::backend::{Access, File, Storage, StorageFile};
-use super::{Body, Directory};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Body, Directory, Failure};
+use crate::error::{Error, Result};
 use crate::format::header::{Header, Identity, PAGE, Session};
 use crate::format::name;
 use crate::format::verify::Verifiers;
@@ -78,11 +78,13 @@ impl Directory {
         session: &Session,
         how: Preparation,
         spare: Option<Spare>,
-    ) -> core::result::Result<Body, Unprepared> {
+    ) -> core::result::Result<Body, Failure> {
         let path = self.segment_path(identity.base());
-        let failed = |error| Unprepared::from(Error::io("cannot prepare a segment", &path, error));
+        let failed = |error| Failure::from(Error::io("cannot prepare a segment", &path, error));
         let temporary = self.path().join(format!("{}{}", name::segment(identity.base()), name::TEMPORARY));
         let storage = &**self.storage();
+        // Opened first, so that what fails below is its sync and not for want of a descriptor.
+        let directory = storage.open_directory(self.path()).map_err(failed)?;
         let made = match spare {
             Some(spare) => {
                 rename_or_remove(storage, &*spare.file, &spare.path, &temporary).and_then(|renamed| {
@@ -100,13 +102,13 @@ impl Directory {
             // it lives: no reader could map the segment.
             file.unlock().and_then(|()| storage.rename(&temporary, &path)).map_err(failed)
         });
-        if let Err(unprepared) = ready {
+        if let Err(failure) = ready {
             // A file that was allocated in part would keep the very room that is missing.
             let _ = remove_now(storage, &*file, &temporary);
-            return Err(unprepared);
+            return Err(failure);
         }
         let length = (HEADER_BYTES + identity.segment_bytes) as usize;
-        let named = self.sync().map_err(|error| Unprepared::from(error).at_a_sync());
+        let named = directory.sync_all().map_err(|error| failed(error).at_a_sync());
         let mapped = named.and_then(|()| file.map(length, true).map_err(failed));
         let region = mapped.inspect_err(|_| {
             // It has its name, and is not in the log: the next attempt or the closing writes over it.
@@ -140,28 +142,6 @@ impl Directory {
         let page = Header::encode_new(identity, session, self.storage().unix_nanos());
         debug_assert_eq!(page.len(), PAGE);
         file.write_all_at(page.as_slice(), 0)
-    }
-}
-
-/// Why a segment could not be made ready.
-#[derive(Debug)]
-pub(crate) struct Unprepared {
-    pub(crate) error: Error,
-    /// The device failed at a sync: what else it held in its cache may be gone too, and no later sync would tell.
-    pub(crate) device_failed: bool,
-}
-
-impl From<Error> for Unprepared {
-    fn from(error: Error) -> Self {
-        Self { error, device_failed: false }
-    }
-}
-
-impl Unprepared {
-    fn at_a_sync(self) -> Self {
-        // Without room for the file's own blocks nothing of anybody else's is lost.
-        let device_failed = self.error.kind() != ErrorKind::StorageFull;
-        Self { device_failed, ..self }
     }
 }
 

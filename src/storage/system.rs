@@ -122,10 +122,6 @@ impl Storage for System {
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(path)?.sync_all()
-    }
 }
 
 impl StorageFile for fs::File {

@@ -25,7 +25,9 @@ fn every_test_that_testing_names_is_there() {
     let table = text.split("## What was found on the way").nth(1).unwrap();
     let table = table.split("\n## ").next().unwrap();
     let mut named = 0;
+    let mut before = std::collections::HashSet::new();
     for line in table.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        assert!(before.insert(line), "TESTING.md has this row twice: {line}");
         let tests = line.trim_matches('|').split('|').next_back().unwrap();
         // Names of tests are long; what is short is a target, a module or a word of prose.
         let words = tests.split(|letter: char| !letter.is_alphanumeric() && letter != '_');

@@ -134,6 +134,29 @@ fn a_sync_that_fails_while_a_segment_is_made_ready_ends_the_log() {
     assert_sticky(&log, &log.append(&payload(60)).unwrap_err());
 }
 
+/// What fails before anything is written or synced is no sign of a failing device: the log goes on.
+#[test]
+fn a_file_that_cannot_be_opened_does_not_end_the_log() {
+    for n in 1..12 {
+        let disk = Disk::new(n);
+        let log = options(&disk, SyncPolicy::Immediate).open(PLACE).unwrap();
+        for n in 0..20 {
+            log.append(&payload(n)).unwrap();
+        }
+        disk.fail(Fault::nth(Operation::Open, n));
+        for n in 20..60 {
+            // The preparer tries again for the next one who asks.
+            if let Err(error) = log.append(&payload(n)) {
+                assert_eq!(error.kind(), ErrorKind::Io, "open {n}: {error}");
+                log.append(&payload(n)).unwrap();
+            }
+            let _ = log.retire_before(Lsn::new(SEGMENT));
+        }
+        disk.heal();
+        log.close().unwrap();
+    }
+}
+
 /// The kernel fails to write pages back, tells nobody, and takes them for written; then the writer dies.
 #[test]
 fn a_write_back_that_failed_unseen_is_caught_at_open() {

@@ -343,8 +343,8 @@ mutants! {
         "any failed sync ends the log, whatever it was to make durable";
     // ---- Files and names
     names_not_synced "quick": "src/storage/prepare.rs",
-        "let named = self.sync().map_err(|error| Unprepared::from(error).at_a_sync());"
-        => "let named = Ok::<(), Unprepared>(());",
+        "let named = directory.sync_all().map_err(|error| failed(error).at_a_sync());"
+        => "let named = Ok::<(), Failure>(drop(directory));",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "a segment's name is durable before the segment is used";
     recycled_file_not_zeroed "quick": "src/storage/prepare.rs",
