@@ -379,7 +379,7 @@ mutants! {
         SIM "sim" "found::what_a_killed_writer_left_unsynced_is_durable_after_the_next_opening",
         "an opening makes the names durable that it builds on";
     killed_writers_metadata_not_settled: "src/recovery/mod.rs",
-        "        directory.settle_meta(&meta)?;\n" => "",
+        "        directory.settle_meta(&meta).map_err(|failure| failure.error)?;\n" => "",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "an opening makes the metadata durable that it builds on";
     metadata_slot_not_settled: "src/storage/directory.rs",
