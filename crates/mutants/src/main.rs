@@ -107,8 +107,8 @@ struct Bench {
 impl Bench {
     fn set_up() -> Outcome<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let home = root.join("target/mutants");
-        let bench = Self { tree: home.join("work"), targets: home };
+        let targets = root.join("target");
+        let bench = Self { tree: targets.join("mutants"), targets };
         copy_changed(&root, &bench.tree)
             .map_err(|error| format!("cannot copy the tree to {}: {error}", bench.tree.display()))?;
         Ok(bench)
@@ -179,7 +179,7 @@ impl Bench {
 
     /// What the last test that failed said first.
     fn last_panic(&self) -> String {
-        let text = fs::read_to_string(self.targets.join("last-test.txt")).unwrap_or_default();
+        let text = fs::read_to_string(self.tree.with_extension("txt")).unwrap_or_default();
         let mut lines = text.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
         lines.next().unwrap_or("it crashed or hung").to_owned()
     }
@@ -187,7 +187,7 @@ impl Bench {
     /// True when the test passes; false when it fails, crashes or hangs.
     fn passes(&self, suite: &Suite, binary: &Path, test: &str) -> Outcome<bool> {
         let failed = |error: io::Error| format!("cannot run {}: {error}", binary.display());
-        let log = self.targets.join("last-test.txt");
+        let log = self.tree.with_extension("txt");
         let output = fs::File::create(&log).map_err(failed)?;
         let errors = output.try_clone().map_err(failed)?;
         let mut child = Command::new(binary)

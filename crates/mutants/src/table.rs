@@ -9,58 +9,48 @@ pub struct Suite {
     pub env: &'static [(&'static str, &'static str)],
     /// Arguments of `cargo` that choose the package and the profile; `--test TARGET` is added.
     pub cargo: &'static [&'static str],
-    /// Folder of its build output, in the folder of the work.
+    /// Folder of its build output, in `target`: where the step of `./test` builds, so that the dependencies are there.
     pub target_dir: &'static str,
 }
 
 /// The model-checked scenarios of `loom-tests`.
 pub static LOOM: Suite = Suite {
     name: "loom",
-    env: &[
-        ("RUSTFLAGS", "--cfg tidelog_loom"),
-        ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
-        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
-        ("CARGO_INCREMENTAL", "1"),
-    ],
-    cargo: &["test", "-p", "tidelog-loom-tests", "--release"],
+    env: &[("RUSTFLAGS", "--cfg tidelog_loom")],
+    cargo: &["test", "-p", "tidelog-loom-tests", "--profile", "model"],
     target_dir: "loom",
 };
 
 /// The random schedules of `shuttle-tests`.
 pub static SHUTTLE: Suite = Suite {
     name: "shuttle",
-    env: &[
-        ("RUSTFLAGS", "--cfg tidelog_shuttle"),
-        ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
-        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
-        ("CARGO_INCREMENTAL", "1"),
-    ],
-    cargo: &["test", "-p", "tidelog-shuttle-tests", "--release"],
+    env: &[("RUSTFLAGS", "--cfg tidelog_shuttle")],
+    cargo: &["test", "-p", "tidelog-shuttle-tests", "--profile", "model"],
     target_dir: "shuttle",
 };
 
 /// The tests on the simulated disk.
 pub static SIM: Suite = Suite {
     name: "sim",
-    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
     cargo: &["test", "--features", "testing"],
-    target_dir: "sim",
+    target_dir: ".",
 };
 
 /// Some of the model explorer's runs.
 pub static EXPLORER: Suite = Suite {
     name: "explorer",
-    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
     cargo: &["test", "-p", "tidelog-explorer"],
-    target_dir: "sim",
+    target_dir: ".",
 };
 
 /// The tests on the system's files.
 pub static FILES: Suite = Suite {
     name: "files",
-    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
     cargo: &["test"],
-    target_dir: "files",
+    target_dir: ".",
 };
 
 /// One way of breaking the code.
