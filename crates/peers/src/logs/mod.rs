@@ -1,0 +1,84 @@
+//! The logs under test. Adding one is a file here and a line in the list.
+
+mod buffered;
+mod frame;
+mod limit;
+mod naive;
+mod prepared;
+mod tidelog;
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::{Failure, Log};
+use crate::work::{Job, Kind, Outcome, Work, run};
+
+/// What a log is in the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The one that all are compared with.
+    Subject,
+    /// A library that others use.
+    Peer,
+    /// What one would write oneself, in an afternoon or in an hour.
+    Baseline,
+    /// No log: what the machine gives, to whoever does only the least.
+    Limit,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "the subject",
+            Self::Peer => "peer",
+            Self::Baseline => "baseline",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+/// A log, without its type.
+pub struct Entry {
+    pub key: &'static str,
+    pub name: &'static str,
+    pub role: Role,
+    pub verifies: bool,
+    /// Whether it takes part in this work.
+    pub takes: fn(&Work) -> bool,
+    pub run: fn(&Job) -> Result<Outcome, Failure>,
+}
+
+pub fn find(key: &str) -> Option<&'static Entry> {
+    ALL.iter().find(|entry| entry.key == key)
+}
+
+macro_rules! logs {
+    ($($role:ident $key:literal $log:ty $(, only $takes:expr)?;)*) => {
+        /// All, in the order of the tables.
+        pub const ALL: &[Entry] = &[$(
+            Entry {
+                key: $key,
+                name: <$log>::NAME,
+                role: Role::$role,
+                verifies: <$log>::VERIFIES,
+                takes: logs!(@takes $role $($takes)?),
+                run: run::<$log>,
+            },
+        )*];
+    };
+    (@takes Limit $takes:expr) => { $takes };
+    (@takes Subject) => { |_| true };
+    // Others do not take long where one would learn nothing: appending without dropping is for the limit, and nobody
+    // else is followed.
+    (@takes $role:ident) => { |work| work.kind != Kind::Follow };
+}
+
+logs! {
+    Subject  "tidelog"    tidelog::Tidelog;
+    Limit    "warm"       limit::Warm, only |work| work.kind == Kind::Append { recycle: true };
+    Limit    "fresh"      limit::Fresh, only |work| work.kind == Kind::Append { recycle: false };
+    Limit    "msync"      limit::Msync, only |work| work.kind == Kind::Durable && work.threads == 1;
+    Limit    "scan"       limit::Scan, only |work| work.kind == Kind::Replay;
+    Baseline "buffered"   buffered::Buffered;
+    Baseline "naive"      naive::Naive;
+}
