@@ -87,6 +87,9 @@ impl Command {
                 _ => return Err(format!("there is no option {option}")),
             }
         }
+        if !Plan::new(run.depth).works.iter().any(|work| run.wants(&work.name())) {
+            return Err(format!("no work has {} in its name; see --list", run.only.join(" or ")));
+        }
         Ok(Self::Run(run))
     }
 }

@@ -19,7 +19,8 @@ pub enum Promise {
 /// How a log is opened for one piece of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// False: appends wait for nothing. True: an append returns when it is durable (or the strongest the log has; see `promise`).
+    /// False: appends wait for nothing. True: an append returns when it is durable (or the strongest the log has; see
+    /// `promise`).
     pub durable: bool,
     /// Drop old segments as the log grows, keeping about 4 segments, in the cheapest way the log has.
     pub recycle: bool,
@@ -52,9 +53,11 @@ pub trait Log: Sync + Sized + 'static {
     }
     /// Everything is handed to the kernel at least, and the log closed, so that it can be opened again.
     fn close(self) -> Result<(), Failure>;
-    /// Opens what is there as its user would after a clean exit and reads all records in order; calls `each` for every payload. Returns false where it cannot.
+    /// Opens what is there as its user would after a clean exit and reads all records in order; calls `each` for every
+    /// payload. Returns false where it cannot.
     fn replay(place: &Path, setup: &Setup, each: &mut dyn FnMut(&[u8])) -> Result<bool, Failure>;
-    /// While `feed` runs on another thread and appends, follows the log and calls `each` for every payload, until `each` says false. `Ok(false)` where the log cannot be followed.
+    /// While `feed` runs on another thread and appends, follows the log and calls `each` for every payload, until
+    /// `each` says false. `Ok(false)` where the log cannot be followed.
     fn follow(&self, feed: &(dyn Fn() + Sync), each: &mut dyn FnMut(&[u8]) -> bool) -> Result<bool, Failure> {
         let _ = (feed, each);
         Ok(false)

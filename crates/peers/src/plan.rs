@@ -15,6 +15,10 @@ pub struct Plan {
     pub rounds: usize,
     /// Of appending, once warm.
     pub seconds: f64,
+    /// Where nothing is dropped: so long that what was prepared before the start does not decide.
+    pub fresh_seconds: f64,
+    /// Whether there is a round for latencies of appends and for system calls.
+    pub observe: bool,
     /// Payload that is appended at most where nothing is dropped.
     pub fresh_bytes: u64,
 }
@@ -25,12 +29,20 @@ const FRESH: Kind = Kind::Append { recycle: false };
 impl Plan {
     pub fn new(depth: Depth) -> Self {
         let (rounds, seconds) = match depth {
-            Depth::Quick => (1, 0.15),
+            Depth::Quick => (1, 0.1),
             Depth::Usual => (3, 0.2),
             Depth::Thorough => (5, 1.0),
         };
         let fresh_bytes = if depth == Depth::Quick { 256 << 20 } else { 512 << 20 };
-        Self { works: works(depth), rounds, seconds, fresh_bytes }
+        let fresh_seconds = 1.0_f64.max(seconds);
+        Self {
+            works: works(depth),
+            rounds,
+            seconds,
+            fresh_seconds,
+            observe: depth != Depth::Quick,
+            fresh_bytes,
+        }
     }
 
     /// Payload of the logs that are filled to be read.
@@ -52,8 +64,8 @@ fn works(depth: Depth) -> Vec<Work> {
         }
     };
     if depth == Depth::Quick {
-        add(RECYCLED, &[100], &[1, 4]);
-        add(RECYCLED, &[1 << 10], &[1]);
+        add(RECYCLED, &[100, 1 << 10], &[1]);
+        add(RECYCLED, &[100], &[4]);
         add(FRESH, &[1 << 10], &[1]);
         add(Kind::Durable, &[100], &[1, 16, 64]);
         add(Kind::Batch, &[1 << 10], &[1]);
@@ -62,10 +74,11 @@ fn works(depth: Depth) -> Vec<Work> {
         add(Kind::Follow, &[100], &[1]);
         return works;
     }
-    for kind in [RECYCLED, FRESH] {
-        add(kind, &[100, 1 << 10], &[1, 2, 4, 8]);
-        add(kind, &[10 << 10], if depth == Depth::Usual { &[1, 8] } else { &[1, 2, 4, 8] });
-    }
+    let thorough = depth == Depth::Thorough;
+    let some: &[usize] = if thorough { &[1, 2, 4, 8] } else { &[1, 8] };
+    add(RECYCLED, &[100, 1 << 10], &[1, 2, 4, 8]);
+    add(RECYCLED, &[10 << 10], some);
+    add(FRESH, &[100, 1 << 10, 10 << 10], some);
     add(Kind::Durable, &[100, 1 << 10], &[1, 4, 16, 64, 256]);
     add(Kind::Durable, &[64], &[256]);
     add(Kind::Batch, &[1 << 10], &[1, 4]);

@@ -37,6 +37,17 @@ impl Drop for Scratch {
     }
 }
 
+/// What runs that were interrupted left behind.
+fn clear_leftovers(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix("tidelog-peers-")?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 struct Runner<'a> {
     run: &'a Run,
     plan: Plan,
@@ -48,11 +59,20 @@ pub fn main(run: &Run) -> Result<(), Failure> {
     let began = Instant::now();
     let mut plan = Plan::new(run.depth);
     plan.rounds = run.rounds.unwrap_or(plan.rounds);
-    plan.seconds = run.seconds.unwrap_or(plan.seconds);
     plan.works.retain(|work| run.wants(&work.name()));
-    if plan.works.is_empty() {
-        return Err("no work has such a name; see --list".into());
+    if let Some(seconds) = run.seconds {
+        plan.seconds = seconds;
+        plan.fresh_seconds = plan.fresh_seconds.max(seconds);
     }
+    plan.observe &= run.observe;
+    // Now, not after ten minutes.
+    if let Some(path) = &run.json {
+        std::fs::write(path, "").map_err(|error| at(path, error))?;
+    }
+    if let Some(directory) = &run.svg {
+        std::fs::create_dir_all(directory).map_err(|error| at(directory, error))?;
+    }
+    clear_leftovers(&run.directory);
     let scratch = Scratch::new(&run.directory)?;
     let machine = Machine::look(&scratch.0);
     let runner = Runner { run, plan, scratch, began };
@@ -111,7 +131,7 @@ impl Runner<'_> {
                 }
             }
         }
-        if self.run.observe && work.kind != Kind::Follow {
+        if self.plan.observe && work.kind != Kind::Follow {
             for (entry, row) in entries.iter().zip(&mut rows).filter(|(_, row)| !row.over()) {
                 row.observe(self.child(entry, work, Pass::Observed, None, LIMIT_SECONDS));
             }
@@ -166,9 +186,11 @@ impl Runner<'_> {
     fn child(&self, entry: &Entry, work: &Work, pass: Pass, filled: Option<u64>, limit: f64) -> Outcome {
         self.status(&format!("{} {}", work.name(), entry.key));
         let place = self.place(entry, work);
+        let fresh = work.kind == Kind::Append { recycle: false };
+        let seconds = if fresh { self.plan.fresh_seconds } else { self.plan.seconds };
         let bytes = match work.kind {
             _ if work.reads() => self.plan.fill_bytes(self.run.depth, work),
-            Kind::Append { recycle: false } => self.plan.fresh_bytes,
+            _ if fresh => self.plan.fresh_bytes,
             Kind::Follow => self.plan.fresh_bytes / 4,
             _ => u64::MAX / 4,
         };
@@ -178,10 +200,10 @@ impl Runner<'_> {
             pass,
             place: place.join("log"),
             answer: place.join("answer"),
-            seconds: self.plan.seconds,
+            seconds,
             bytes,
             filled,
-            limit_seconds: limit + 10.0 * self.plan.seconds,
+            limit_seconds: limit + 10.0 * seconds,
         };
         if let Err(error) = std::fs::create_dir_all(&job.place) {
             return Outcome::Failed(format!("cannot make {}: {error}", job.place.display()));

@@ -2,6 +2,7 @@
 
 mod calls;
 
+use std::ffi::OsString;
 use std::fs::read_to_string;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -81,6 +82,18 @@ fn faults() -> u64 {
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let field = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
     field(7) + field(9)
+}
+
+/// Whether every other thread of this process sleeps, and none waits for the disk.
+pub fn others_are_idle() -> bool {
+    let own =
+        std::fs::read_link("/proc/thread-self").ok().and_then(|path| path.file_name().map(OsString::from));
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return true };
+    threads.flatten().filter(|thread| Some(thread.file_name()) != own).all(|thread| {
+        let text = read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = text.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        !matches!(state, Some('R' | 'D'))
+    })
 }
 
 fn written() -> u64 {

@@ -68,9 +68,12 @@ macro_rules! logs {
     };
     (@takes Limit $takes:expr) => { $takes };
     (@takes Subject) => { |_| true };
-    // Others do not take long where one would learn nothing: appending without dropping is for the limit, and nobody
-    // else is followed.
-    (@takes $role:ident) => { |work| work.kind != Kind::Follow };
+    (@takes Baseline) => { |work| work.kind != Kind::Follow };
+    // Not where it takes long and tells little: small records without dropping are for the limit and the baselines.
+    (@takes Peer) => { |work| match work.kind {
+        Kind::Append { recycle: false } => work.record_bytes >= 10 << 10,
+        kind => kind != Kind::Follow,
+    } };
 }
 
 logs! {

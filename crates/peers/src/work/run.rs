@@ -1,12 +1,13 @@
 //! One piece of work on one log, in a process of its own.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::drive::{Phase, drive};
 use super::{Kind, Work, filled, follow, verify};
-use crate::counters::{Calls, Device, Reading};
+use crate::counters::{self, Calls, Device, Reading};
 use crate::log::{Failure, Log, Promise, Setup};
 use crate::stats::Latency;
 
@@ -106,6 +107,9 @@ fn timed<T: Log>(job: &Job, setup: &Setup, promise: Promise) -> Result<Outcome, 
     if drive(&log, &job.work, setup, warm(job, setup))?.unable {
         return Ok(no_batches());
     }
+    if job.work.waits() {
+        settle();
+    }
     let before = Reading::now(device);
     let phase = Phase { seconds: job.seconds, bytes: job.bytes, each: job.work.waits() };
     let driven = drive(&log, &job.work, setup, phase)?;
@@ -125,6 +129,20 @@ fn timed<T: Log>(job: &Job, setup: &Setup, promise: Promise) -> Result<Outcome, 
         }),
         ..Measured::default()
     }))
+}
+
+/// Waits until what the opening began in the background is done: the figures of durable appends are of syncs, not of
+/// the preparation of segments that a short run never reaches.
+fn settle() {
+    const QUIET: u32 = 5;
+    let mut quiet = 0;
+    for _ in 0..500 {
+        std::thread::sleep(Duration::from_millis(4));
+        quiet = if counters::others_are_idle() { quiet + 1 } else { 0 };
+        if quiet == QUIET {
+            return;
+        }
+    }
 }
 
 fn no_batches() -> Outcome {
@@ -149,6 +167,9 @@ fn observed<T: Log>(job: &Job, setup: &Setup, promise: Promise) -> Result<Outcom
     let warmed = drive(&log, &job.work, setup, Phase { seconds, ..warm(job, setup) })?;
     if warmed.unable {
         return Ok(no_batches());
+    }
+    if job.work.waits() {
+        settle();
     }
     let before = counters.as_ref().and_then(Calls::read);
     let driven = drive(&log, &job.work, setup, Phase { seconds, bytes: job.bytes, each: false })?;
