@@ -1,11 +1,24 @@
 //! The logs under test. Adding one is a file here and a line in the list.
 
 mod buffered;
+mod chunked_wal;
+mod commitlog;
 mod frame;
+mod group;
 mod limit;
+mod logdb;
 mod naive;
+mod okaywal;
+mod open_wal;
 mod prepared;
+mod raft_engine;
+mod seglog;
+#[cfg(test)]
+mod tests;
 mod tidelog;
+mod wal_db;
+mod walrus;
+mod writeahead;
 
 use serde::{Deserialize, Serialize};
 
@@ -84,4 +97,14 @@ logs! {
     Limit    "scan"       limit::Scan, only |work| work.kind == Kind::Replay;
     Baseline "buffered"   buffered::Buffered;
     Baseline "naive"      naive::Naive;
+    Peer     "chunked"    chunked_wal::ChunkedWal;
+    Peer     "commitlog"  commitlog::Commitlog;
+    Peer     "logdb"      logdb::Logdb;
+    Peer     "okaywal"    okaywal::Okaywal;
+    Peer     "openwal"    open_wal::OpenWal;
+    Peer     "raft"       raft_engine::RaftEngine;
+    Peer     "seglog"     seglog::Seglog;
+    Peer     "waldb"      wal_db::WalDb;
+    Peer     "walrus"     walrus::Walrus;
+    Peer     "writeahead" writeahead::Writeahead;
 }
