@@ -46,12 +46,8 @@ pub static EXPLORER: Suite = Suite {
 };
 
 /// The tests on the system's files.
-pub static FILES: Suite = Suite {
-    name: "files",
-    env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
-    cargo: &["test"],
-    target_dir: ".",
-};
+pub static FILES: Suite =
+    Suite { name: "files", env: &[("CARGO_PROFILE_DEV_DEBUG", "0")], cargo: &["test"], target_dir: "." };
 
 /// One way of breaking the code.
 #[derive(Debug)]
