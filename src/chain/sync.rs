@@ -35,7 +35,7 @@ impl Chain {
         // The target is taken before the flush: what is published while it runs is not covered by it.
         let target = self.advance_published()?.position();
         let mut at = durable;
-        for segment in self.catalog.view().iter() {
+        for segment in self.catalog.view().from_position(at) {
             if segment.end() <= at {
                 continue;
             }

@@ -77,6 +77,11 @@ impl Segment {
         self.body.get()
     }
 
+    /// True where it is mapped to be written to.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.mapped_body().is_some_and(|body| body.region.is_writable())
+    }
+
     #[cold]
     fn open_body(&self) -> Result<&Body> {
         let _one_at_a_time = lock(&self.opening);

@@ -116,7 +116,8 @@ impl Directory {
         })?;
         region.populate(0..how.populate_bytes.min(length));
         let owed = self.owed(identity.base(), length as u64);
-        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]), owed })
+        let verifiers = Verifiers::new(identity, &[*session]);
+        Ok(Body { region, verifiers, owed, _counted: self.count_mapping() })
     }
 
     fn fill(
