@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::chain::{Chain, Demand, Retired, Shelf};
+use crate::chain::{Chain, Demand, Retired, Shelf, UNMAPPED_FOR_ONE};
 use crate::error::{Error, Result};
 use crate::format::header::{Identity, Session, TailMark};
 use crate::limits::SEGMENTS_AHEAD;
@@ -161,11 +161,14 @@ impl Keeper {
             }
         }
         // Also those that were retired before they were marked.
-        self.counters.sealed.add((complete - marks.complete_end) / self.chain.geometry.segment_bytes());
+        let sealed = (complete - marks.complete_end) / self.chain.geometry.segment_bytes();
+        let settled = (durable - marks.durable_end) / self.chain.geometry.segment_bytes();
+        self.counters.sealed.add(sealed);
         marks.complete_end = complete;
         marks.durable_end = durable;
+        // What is marked durable is not written to any more, and can be mapped again when somebody reads it.
         self.chain.catalog.settle(durable.min(complete));
-        self.chain.catalog.make_room();
+        self.chain.catalog.make_room(sealed.max(settled) as usize * UNMAPPED_FOR_ONE);
     }
 
     /// Takes over segments that were retired: their names are gone from the log already.

@@ -102,7 +102,8 @@ impl Model {
         let number = chain.next_segment();
         let identity = Identity { log_id: LOG_ID, number, segment_bytes: SEGMENT_BYTES };
         let region = Region::zeroed(SEGMENT_BYTES as usize);
-        let body = Body { region, verifiers: Verifiers::new(&identity, &[session()]), owed: 0, _counted: None };
+        let body =
+            Body { region, verifiers: Verifiers::new(&identity, &[session()]), owed: 0, _counted: None };
         chain.install(Arc::new(Segment::mapped(identity, body, None)));
         true
     }
@@ -284,16 +285,30 @@ impl Model {
     }
 
     /// Zeroes the retired segments that nobody holds, as reuse does; returns how many there were.
-    #[allow(unsafe_code)]
     pub fn recycle(&self) -> usize {
         let mut unpinned = Vec::new();
         lock(&self.0.retired).take_unpinned(|segment| unpinned.push(segment));
-        for segment in &unpinned {
+        Self::zero(&unpinned);
+        unpinned.len()
+    }
+
+    /// Unmaps the segments below the published watermark that nobody holds, and zeroes what was their memory, as other
+    /// use of it might; returns how many there were. (The model cannot map them again.)
+    pub fn unmap_idle(&self) -> usize {
+        let catalog = &self.chain().catalog;
+        catalog.settle(self.chain().published().position());
+        let idle = catalog.take_idle(16, 16);
+        Self::zero(&idle);
+        idle.len()
+    }
+
+    #[allow(unsafe_code)]
+    fn zero(segments: &[Segment]) {
+        for segment in segments {
             let region = &segment.body().expect("mapped").region;
             // SAFETY: nobody else has the segment.
             unsafe { region.slice_mut(HEADER_BYTES as usize, SEGMENT_BYTES as usize) }.fill(0);
         }
-        unpinned.len()
     }
 
     // ---- What must hold
@@ -325,7 +340,7 @@ impl Model {
     /// The records below `end`, which is published.
     pub fn records_below(&self, end: u64) -> Vec<(u64, Vec<u8>)> {
         let mut records = Vec::new();
-        for segment in self.chain().catalog.view().from_position(0) {
+        for segment in self.chain().catalog.view().iter() {
             let mapped = Mapped::new(segment).expect("mapped");
             let mut at = 0;
             while segment.base() + at < end {

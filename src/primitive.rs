@@ -15,8 +15,9 @@ mod imp {
     pub(crate) type Condvar = std::sync::Condvar;
     pub(crate) type Mutex<T> = std::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
-    pub(crate) type RwLock<T> = std::sync::RwLock<T>;
-    pub(crate) type RwLockWriteGuard<'a, T> = std::sync::RwLockWriteGuard<'a, T>;
+    /// Of several locks, of which a reader takes its thread's own: readers on different cores share no cache line.
+    pub(crate) type RwLock<T> = crossbeam_utils::sync::ShardedLock<T>;
+    pub(crate) type RwLockWriteGuard<'a, T> = crossbeam_utils::sync::ShardedLockWriteGuard<'a, T>;
     pub(crate) type UnsafeCell<T> = super::cell::UnsafeCell<T>;
 }
 

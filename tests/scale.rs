@@ -122,11 +122,11 @@ fn a_tebibyte_is_opened_read_appended_to_and_retired_in_bounded_memory() {
     drop(snapshot);
 
     // Over the segment's end.
-    let payload = vec![1; log.record_bytes_max()];
-    let last = (0..6).map(|_| log.append(&payload).unwrap()).last().unwrap();
+    let fill = |buffer: &mut [u8]| buffer.fill(1);
+    let last = (0..6).map(|_| log.append_with(log.record_bytes_max(), fill).unwrap()).last().unwrap();
     assert!(last.get() > SEGMENTS * SEGMENT + SEGMENT / 2);
     log.sync().unwrap();
-    assert_eq!(log.read(last).unwrap().payload(), payload);
+    assert!(log.read(last).unwrap().payload().iter().all(|byte| *byte == 1));
     let used = Use::since(&path, &before);
     assert!(used.bytes < 1 << 20 && used.descriptors < 10 && used.mappings < 20, "{used:?}");
 
@@ -144,7 +144,7 @@ fn a_tebibyte_is_opened_read_appended_to_and_retired_in_bounded_memory() {
     drop(held);
 
     let reader = LogReader::open(&path).unwrap();
-    assert_eq!(reader.read(last).unwrap().payload(), payload);
+    assert_eq!(reader.read(last).unwrap().payload().len(), log.record_bytes_max());
     assert_eq!(reader.snapshot().unwrap().start(), middle);
     drop(reader);
     let used = Use::since(&path, &before);
@@ -185,6 +185,40 @@ fn a_reader_of_a_long_log_leaves_few_mappings_behind() {
     }
     let read = Use::since(&path, &before);
     assert!(read.mappings <= FEW && read.bytes < 4 << 20 && read.descriptors < 10, "{read:?}");
+}
+
+/// A segment that is not synced stays mapped, as a sync goes through the mapping; once it is durable it need not be.
+#[test]
+fn a_long_unsynced_log_is_unmapped_when_it_was_synced() {
+    const SEGMENTS: usize = 5000;
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let path = std::fs::canonicalize(directory.path()).unwrap();
+    let before = Use::now(&path);
+    let log = options().segment_bytes(1 << 16).open(&path).unwrap();
+    let payload = vec![1; log.record_bytes_max()];
+    let append = |segments: usize| (0..segments * 4).map(|_| log.append(&payload).unwrap()).last().unwrap();
+    append(SEGMENTS);
+    let unsynced = Use::since(&path, &before);
+    assert!(unsynced.mappings >= SEGMENTS, "{unsynced:?}");
+    log.sync().unwrap();
+    assert_eq!(log.watermarks().durable, log.watermarks().published);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while Use::since(&path, &before).mappings > 4096 + 16 {
+        append(1);
+        log.sync().unwrap();
+        assert!(std::time::Instant::now() < deadline, "{:?}", Use::since(&path, &before));
+    }
+    assert_eq!(
+        log.snapshot().iter().filter(|record| record.as_ref().unwrap().payload() == payload).count() % 4,
+        0
+    );
+    let end = append(1);
+    log.close().unwrap();
+    drop(log);
+    let log = options().open(&path).unwrap();
+    assert_eq!((log.recovery().last_close, log.recovery().segments_scanned), (LastClose::Clean, 0));
+    assert_eq!(log.read(end).unwrap().payload(), payload);
 }
 
 /// A snapshot keeps what was read through it. Before it takes all mappings that a process can have, it is told so, and

@@ -15,7 +15,7 @@ pub(crate) type View = Arc<List>;
 const LOOKS: u64 = 4096;
 /// Segments that are unmapped for each one that is mapped beyond the bound: more than one, so that the bound is reached
 /// again, and few, so that no reader pays for many.
-const UNMAPPED_AT_ONCE: usize = 2;
+pub(crate) const UNMAPPED_FOR_ONE: usize = 2;
 
 /// The current list.
 #[derive(Debug)]
@@ -90,9 +90,14 @@ impl Catalog {
     pub(crate) fn find_at(&self, position: u64) -> Option<Arc<Segment>> {
         let segment = self.with(|list| list.find_at(position).map(Arc::clone))?;
         if segment.mapped_body().is_none() {
-            self.make_room();
+            self.make_room(UNMAPPED_FOR_ONE);
         }
         Some(segment)
+    }
+
+    /// The segment that `position` lies in, or the first one when that has been retired.
+    pub(crate) fn find_from(&self, position: u64) -> Option<Arc<Segment>> {
+        self.with(|list| list.find_at(position.max(list.start())).map(Arc::clone))
     }
 
     /// The first LSN that is left; where the first segment will begin while there is none.
@@ -105,12 +110,13 @@ impl Catalog {
         self.changing().settled = end;
     }
 
-    /// Unmaps some segments that nobody holds, when more are mapped than need be.
+    /// Unmaps up to `most` segments that nobody holds, when more are mapped than need be.
     #[cold]
-    pub(crate) fn make_room(&self) {
-        if self.with(List::mapped) > MAPPED_IDLE_MAX {
+    pub(crate) fn make_room(&self, most: usize) {
+        let beyond = self.with(List::mapped).saturating_sub(MAPPED_IDLE_MAX);
+        if beyond > 0 {
             // Unmapping takes its time: after the lock was given up.
-            drop(self.take_idle(LOOKS, UNMAPPED_AT_ONCE));
+            drop(self.take_idle(LOOKS, most.min(beyond)));
         }
     }
 

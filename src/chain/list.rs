@@ -198,10 +198,10 @@ impl List {
         self.find(position >> self.shift)
     }
 
-    /// The segments that reach beyond `position`, oldest first; those are made that nobody asked for.
-    pub(crate) fn from_position(&self, position: u64) -> impl Iterator<Item = &Arc<Segment>> {
-        let first = (position >> self.shift).max(self.numbers.start);
-        (first..self.numbers.end).filter_map(|number| self.find(number))
+    /// All segments, oldest first.
+    #[cfg(any(test, tidelog_loom, tidelog_shuttle))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.numbers().filter_map(|number| self.find(number))
     }
 
     /// How many segments of the log's directory are mapped, in the log or out of it.

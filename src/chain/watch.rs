@@ -1,8 +1,8 @@
 //! The log as another process sees it: the same segments, without the lock, looked up in the directory.
 
 use super::catalog::{Catalog, View};
-use super::list::{List, Origin};
 use super::frontier::Frontier;
+use super::list::{List, Origin};
 use crate::error::{Error, Result};
 use crate::format::header::Identity;
 use crate::format::meta::Meta;

@@ -62,7 +62,16 @@ impl Directory {
         let lock = WriterLock::take(&*storage, &path, boot)?;
         let lock = Mutex::new(Some(lock));
         let (meta_is_durable, pins) = (Mutex::new(false), Mutex::new(None));
-        Ok(Self { storage, path, boot, writer: true, lock, meta_is_durable, mapped: Counted::default(), pins })
+        Ok(Self {
+            storage,
+            path,
+            boot,
+            writer: true,
+            lock,
+            meta_is_durable,
+            mapped: Counted::default(),
+            pins,
+        })
     }
 
     /// Looks at a directory without a lock.
@@ -75,7 +84,16 @@ impl Directory {
         let boot =
             storage.boot().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         let (lock, meta_is_durable, pins) = (Mutex::new(None), Mutex::new(false), Mutex::new(None));
-        Ok(Self { storage, path, boot, writer: false, lock, meta_is_durable, mapped: Counted::default(), pins })
+        Ok(Self {
+            storage,
+            path,
+            boot,
+            writer: false,
+            lock,
+            meta_is_durable,
+            mapped: Counted::default(),
+            pins,
+        })
     }
 
     pub(crate) fn storage(&self) -> &SharedStorage {

@@ -187,6 +187,11 @@ mutants! {
         => "#[allow(unsafe_code)]\n                Err(held) => {\n                    unpinned.push(unsafe { core::ptr::read(&*held) });\n                    core::mem::forget(held);\n                }",
         LOOM "ring" "a_pin_keeps_the_segment",
         "PIN: a segment is reused when nobody holds it";
+    idle_pin_ignored "quick": "src/chain/list.rs",
+        "Err(held) => *slot = OnceLock::from(held),"
+        => "#[allow(unsafe_code)]\n                    Err(held) => {\n                        idle.push(unsafe { core::ptr::read(&*held) });\n                        core::mem::forget(held);\n                    }",
+        LOOM "ring" "what_is_read_is_not_unmapped",
+        "PIN: a segment is unmapped when nobody holds it";
     // ---- PUBLISHED
     watermark_passes_open_claims "quick": "src/chain/frontier.rs",
         "Parsed::Unwritten | Parsed::Claimed { .. } => return Ok(()),\n                    Parsed::Padding { bytes } => bytes,"

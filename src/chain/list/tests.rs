@@ -29,7 +29,7 @@ fn check(list: &List, numbers: Range<u64>) {
         assert_eq!(inside, found);
     }
     assert_eq!(list.last().map(|last| last.number()), numbers.clone().last());
-    assert!(list.from_position(0).map(|segment| segment.number()).eq(numbers));
+    assert!(list.iter().map(|segment| segment.number()).eq(numbers));
 }
 
 fn made(list: &List) -> usize {
