@@ -189,7 +189,7 @@ fn reads(payload_bytes: usize, log_bytes: u64, rounds: usize) {
         (
             "limit: touch",
             Box::new(move |work| {
-                work.run(|place| touch(&maps[place.number as usize], place, bytes));
+                work.run(|place| touch(maps[place.number as usize], place, bytes));
             }),
         ),
         #[cfg(target_arch = "x86_64")]
@@ -197,7 +197,7 @@ fn reads(payload_bytes: usize, log_bytes: u64, rounds: usize) {
             "limit: touch and CRC",
             Box::new(move |work| {
                 // SAFETY: the library's own checksum asks for the same instruction; see `main`.
-                work.run(|place| unsafe { touch_and_check(&maps[place.number as usize], place, bytes) });
+                work.run(|place| unsafe { touch_and_check(maps[place.number as usize], place, bytes) });
             }),
         ),
         (

@@ -129,6 +129,7 @@ impl Snapshot {
             return Err(Error::not_written(lsn, self.end()));
         }
         let segment = segment_at(&self.segments, position)?;
+        segment.prefetch(position);
         let frame = frame_in(segment, position)?;
         Ok(Record::new(position, Mapped::new(segment)?.payload(&frame)))
     }

@@ -8,7 +8,8 @@ mod sparse;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicIsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tidelog::{ErrorKind, LastClose, Log, LogReader, Lsn, Options, SyncPolicy};
 
@@ -177,6 +178,7 @@ fn a_reader_of_a_long_log_leaves_few_mappings_behind() {
     assert_eq!(held.unwrap().payload(), 5000_u64.to_le_bytes(), "what is held stays mapped");
     let read = Use::since(&path, &before);
     assert!(read.mappings <= FEW && read.bytes < 4 << 20 && read.descriptors < 10, "{read:?}");
+    println!("{} bytes for each of {} mapped segments", read.bytes / read.mappings as isize, read.mappings);
     drop((tail, log));
 
     let reader = LogReader::open(&path).unwrap();
@@ -185,6 +187,60 @@ fn a_reader_of_a_long_log_leaves_few_mappings_behind() {
     }
     let read = Use::since(&path, &before);
     assert!(read.mappings <= FEW && read.bytes < 4 << 20 && read.descriptors < 10, "{read:?}");
+}
+
+/// Who waits takes no memory but its thread's.
+#[test]
+fn a_thousand_waiters_take_no_memory_of_the_log() {
+    const WAITERS: usize = 1000;
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let path = std::fs::canonicalize(directory.path()).unwrap();
+    let policy = SyncPolicy::periodic(Duration::from_secs(3600));
+    let log = Options::new().segment_bytes(1 << 20).sync_policy(policy).open(&path).unwrap();
+    let (ready, go) = (Barrier::new(WAITERS + 1), Barrier::new(WAITERS + 1));
+    std::thread::scope(|scope| {
+        for _ in 0..WAITERS {
+            let wait = || {
+                let lsn = log.append_nowait(b"one").unwrap();
+                ready.wait();
+                go.wait();
+                log.wait_durable(lsn).unwrap();
+            };
+            std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, wait).unwrap();
+        }
+        ready.wait();
+        let (bytes, resident) = (LIVE.load(Ordering::Relaxed), resident());
+        go.wait();
+        // Until all sleep, which is in the log: nothing else is left for them to wait for.
+        while sleeping() < WAITERS {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let taken = LIVE.load(Ordering::Relaxed) - bytes;
+        let stacks = self::resident().saturating_sub(resident);
+        println!(
+            "{WAITERS} waiters: {taken} bytes of memory, {stacks} KiB more resident, their stacks included"
+        );
+        assert!(taken < 256 * WAITERS as isize, "{taken} bytes");
+        assert!(log.watermarks().durable < log.watermarks().published, "nobody waits any more");
+        log.sync().unwrap();
+    });
+}
+
+/// KiB of this process in memory.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4
+}
+
+/// Threads of this process that sleep.
+fn sleeping() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let states =
+        tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default());
+    states
+        .filter(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S')))
+        .count()
 }
 
 /// A segment that is not synced stays mapped, as a sync goes through the mapping; once it is durable it need not be.
@@ -203,7 +259,7 @@ fn a_long_unsynced_log_is_unmapped_when_it_was_synced() {
     assert!(unsynced.mappings >= SEGMENTS, "{unsynced:?}");
     log.sync().unwrap();
     assert_eq!(log.watermarks().durable, log.watermarks().published);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
     while Use::since(&path, &before).mappings > 4096 + 16 {
         append(1);
         log.sync().unwrap();

@@ -85,10 +85,16 @@ impl Catalog {
         self.with(|list| list.find(number).map(Arc::clone))
     }
 
-    /// The segment that `position` lies in, if it is there. It will be mapped, so another one may have to go.
+    /// The segment that `position` lies in, if it is there; what stands there is about to be read. It will be mapped, so
+    /// another one may have to go.
     #[inline]
     pub(crate) fn find_at(&self, position: u64) -> Option<Arc<Segment>> {
-        let segment = self.with(|list| list.find_at(position).map(Arc::clone))?;
+        let segment = self.with(|list| {
+            let segment = list.find_at(position)?;
+            // Before counting, which lets no later load begin.
+            segment.prefetch(position);
+            Some(Arc::clone(segment))
+        })?;
         if segment.mapped_body().is_none() {
             self.make_room(UNMAPPED_FOR_ONE);
         }

@@ -77,6 +77,14 @@ impl Segment {
         self.body.get()
     }
 
+    /// A record at `lsn` is about to be read.
+    #[inline]
+    pub(crate) fn prefetch(&self, lsn: u64) {
+        if let Some(body) = self.body.get() {
+            body.region.prefetch(self.file_offset(lsn));
+        }
+    }
+
     /// True where it is mapped to be written to.
     pub(crate) fn is_writable(&self) -> bool {
         self.mapped_body().is_some_and(|body| body.region.is_writable())

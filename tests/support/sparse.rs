@@ -67,7 +67,7 @@ fn header(number: u64, base: u64, segment_bytes: u64, end: u64) -> Vec<u8> {
 }
 
 fn frame(lsn: u64, kind: u64, length: u64, extra: u64, payload: &[u8]) -> Vec<u8> {
-    let word = length | kind << 32 | extra << 40;
+    let word = length | (kind << 32) | (extra << 40);
     let checksum = crc64(payload) ^ mix(word ^ mix(seed(NONCE) ^ mix(lsn)));
     [&word.to_le_bytes(), &checksum.to_le_bytes(), payload].concat()
 }
@@ -83,9 +83,9 @@ fn put(target: &mut [u8], at: usize, bytes: &[u8]) {
 }
 
 fn mix(mut x: u64) -> u64 {
-    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
 }
 
 fn seed(n: u64) -> u64 {
@@ -96,7 +96,7 @@ fn seed(n: u64) -> u64 {
 
 fn crc64(bytes: &[u8]) -> u64 {
     let crc = bytes.iter().fold(u64::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u64::from(*byte), |crc, _| crc >> 1 ^ (crc & 1) * 0xc96c_5795_d787_0f42)
+        (0..8).fold(crc ^ u64::from(*byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0xc96c_5795_d787_0f42))
     });
     !crc
 }
