@@ -16,6 +16,11 @@ use crate::segment::scan::{Found, Mapped, Published};
 /// (One of a [`LogReader`](crate::LogReader) pins those that it has read from. Of the others it gives
 /// [`Retired`](crate::ErrorKind::Retired) once their writer has retired them.)
 ///
+/// What was read through it stays mapped as long as it lives, as its records are borrowed. A process has a bounded number
+/// of mappings, so one snapshot reads from no more than some 32,000 segments
+/// ([`TooManyMappings`](crate::ErrorKind::TooManyMappings)); of a longer log take several snapshots, or follow it with a
+/// [`Tail`](crate::Tail).
+///
 /// Obtained from [`Log::snapshot`](crate::Log::snapshot) or [`LogReader::snapshot`](crate::LogReader::snapshot).
 #[derive(Clone)]
 pub struct Snapshot {
@@ -226,7 +231,7 @@ impl<'a> SegmentSnapshot<'a> {
 /// [`SegmentSnapshot::iter`].
 ///
 /// Its items are errors where a record does not verify ([`Corrupt`](crate::ErrorKind::Corrupt)) or a segment cannot be
-/// mapped ([`Io`](crate::ErrorKind::Io)). After an error it ends; `Snapshot::range` goes on behind the damage, from
+/// mapped ([`Io`](crate::ErrorKind::Io), [`TooManyMappings`](crate::ErrorKind::TooManyMappings)). After an error it ends; `Snapshot::range` goes on behind the damage, from
 /// an LSN that is known.
 #[derive(Clone)]
 pub struct Records<'a> {

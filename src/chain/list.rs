@@ -4,6 +4,7 @@
 use core::ops::Range;
 use std::sync::OnceLock;
 
+use crate::error::ErrorKind;
 use crate::format::header::Identity;
 use crate::primitive::{Arc, own};
 use crate::segment::Segment;
@@ -121,16 +122,14 @@ impl Shelf {
         self.numbers.clone().filter_map(|number| self.slot(number)?.get())
     }
 
-    /// Maps what is held, of all segments or of those that somebody has.
-    fn map_held(&self, all: bool) {
-        let map = |segment: &Arc<Segment>| {
-            // Whoever reads one that could not be mapped is told.
-            let _ = segment.body();
-        };
+    /// Maps what is held, of all segments or of those that somebody has. False when no more can be mapped.
+    fn map_held(&self, all: bool) -> bool {
+        // Whoever reads one that could not be mapped is told.
+        let map = |segment: &Arc<Segment>| !matches!(segment.body(), Err(error) if error.kind() == ErrorKind::TooManyMappings);
         if all {
-            self.segments().for_each(map);
+            self.segments().all(map)
         } else {
-            self.made().filter(|segment| Arc::strong_count(segment) > 1).for_each(map);
+            self.made().filter(|segment| Arc::strong_count(segment) > 1).all(map)
         }
     }
 }
@@ -294,7 +293,9 @@ impl List {
     pub(crate) fn map_held(&self, all: bool) {
         for shelf in &self.shelves {
             // A shelf that is shared is held by an older list.
-            shelf.map_held(all || Arc::strong_count(shelf) > 1);
+            if !shelf.map_held(all || Arc::strong_count(shelf) > 1) {
+                return;
+            }
         }
     }
 

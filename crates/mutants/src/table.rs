@@ -221,7 +221,8 @@ mutants! {
         LOOM "sync" "a_publish_during_the_flush_is_not_durable",
         "the target of a sync is taken before its flush";
     flush_skips_a_begun_segment: "src/chain/sync.rs",
-        "if segment.end() <= at {" => "if segment.base() < at {",
+        "self.catalog.find_from(at)"
+        => "self.catalog.find_from(at.next_multiple_of(self.geometry.segment_bytes()))",
         LOOM "sync" "a_publish_during_the_flush_is_not_durable",
         "a sync flushes everything from the durable watermark on";
     durable_store_relaxed "quick": "src/chain/durability.rs",
