@@ -190,7 +190,8 @@ impl Keeper {
             let room = spares.len() < self.spares_max;
             let number = *next_spare;
             *next_spare += 1;
-            match self.directory.recycle(segment.base(), room.then_some(number)) {
+            let base = segment.base();
+            match self.directory.recycle(base, segment.into_region(), room.then_some(number)) {
                 Ok(Some(spare)) => spares.push(spare),
                 Ok(None) => {}
                 Err(error) => {
@@ -222,7 +223,7 @@ impl Keeper {
         for segment in stock.retired.take_all() {
             // Whoever still holds it may not have read from it yet; one that cannot be mapped says so to them.
             let _ = segment.body();
-            self.directory.recycle(segment.base(), None)?;
+            self.directory.recycle(segment.base(), None, None)?;
         }
         Ok(())
     }

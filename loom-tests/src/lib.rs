@@ -1,6 +1,6 @@
 //! How the model-checked scenarios in `tests` are run.
 //!
-//! `RUSTFLAGS="--cfg tidelog_loom" cargo test -p tidelog-loom-tests --release --target-dir target/loom` checks
+//! `RUSTFLAGS="--cfg tidelog_loom" cargo test -p tidelog-loom-tests --profile model --target-dir target/loom` checks
 //! every scenario with a few preemptions; `TIDELOG_LOOM_FULL=1` before it checks them with more. `docs/CONCURRENCY.md`
 //! tells which scenario stands for which edge.
 #![cfg(tidelog_loom)]

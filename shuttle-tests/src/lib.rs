@@ -2,7 +2,7 @@
 //! production protocol, and a log that rolls several times.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg tidelog_shuttle" cargo test -p tidelog-shuttle-tests --release --target-dir target/shuttle
+//! RUSTFLAGS="--cfg tidelog_shuttle" cargo test -p tidelog-shuttle-tests --profile model --target-dir target/shuttle
 //! ```
 //!
 //! Half of the schedules are uniformly random; half are by PCT with 2 to 4 changes of priority, which finds what takes
@@ -13,7 +13,7 @@
 //!
 //! ```sh
 //! TIDELOG_SCHEDULE=STRING RUSTFLAGS="--cfg tidelog_shuttle" \
-//!     cargo test -p tidelog-shuttle-tests --release --target-dir target/shuttle -- --exact SCENARIO
+//!     cargo test -p tidelog-shuttle-tests --profile model --target-dir target/shuttle -- --exact SCENARIO
 //! ```
 //!
 //! shuttle takes every atomic access as sequentially consistent, and sees no unordered access to a payload: what the

@@ -65,7 +65,11 @@ impl Inner {
             directory: Arc::clone(&directory),
             session,
             log_id: meta.log_id,
-            how: Preparation { zero_fill_bytes: options.zero_fill(), populate_bytes },
+            how: Preparation {
+                zero_fill_bytes: options.zero_fill(),
+                populate_bytes,
+                zeros_are_durable: policy.acknowledges_durable(),
+            },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),

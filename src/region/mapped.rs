@@ -181,6 +181,16 @@ impl Region {
         unsafe { core::slice::from_raw_parts_mut(start, len) }
     }
 
+    /// Makes a range zeros. (`&mut`: nobody else in this process has the region, and a file that another process has
+    /// mapped is not used again.)
+    pub(crate) fn clear(&mut self, range: Range<usize>) {
+        // SAFETY: nobody else has the region, see above.
+        let bytes = unsafe { self.slice_mut(range.start, range.len()) };
+        bytes.fill(0);
+        #[cfg(feature = "testing")]
+        self.memory.stored(range.start);
+    }
+
     /// Writes the dirty pages of a range to stable storage (`msync(MS_SYNC)`, which Linux carries out as a
     /// data sync of the range).
     pub(crate) fn flush(&self, range: Range<usize>) -> io::Result<()> {

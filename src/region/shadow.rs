@@ -113,6 +113,9 @@ impl Region {
         self.image.with(|image| unsafe { (&*image)[word] })
     }
 
+    /// Files are not modelled, nor that they are used again.
+    pub(crate) fn clear(&mut self, _range: Range<usize>) {}
+
     pub(crate) fn populate(&self, _range: Range<usize>) {}
 
     pub(crate) fn prefetch(&self, _offset: usize) {}

@@ -12,6 +12,7 @@ use crate::format::header::{self, Identity, TailMark};
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
 use crate::primitive::{Arc, Mutex, lock};
+use crate::region::Region;
 use crate::storage::{Body, Directory};
 
 /// A segment of the log: mapped from the start when it is being written, on first use when it is only read.
@@ -88,6 +89,11 @@ impl Segment {
     /// True where it is mapped to be written to.
     pub(crate) fn is_writable(&self) -> bool {
         self.mapped_body().is_some_and(|body| body.region.is_writable())
+    }
+
+    /// What it was written through; none if it was only read.
+    pub(crate) fn into_region(self) -> Option<Region> {
+        self.body.into_inner().map(|body| body.region).filter(Region::is_writable)
     }
 
     #[cold]

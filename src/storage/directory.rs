@@ -15,6 +15,7 @@ use crate::format::verify::Verifiers;
 use crate::limits::{HEADER_BYTES, MAPPED_MAX};
 use crate::lsn::Lsn;
 use crate::primitive::{Mutex, Patience, lock};
+use crate::region::Region;
 
 /// The directory of a log, held by its writer or looked at by a reader.
 #[derive(Debug)]
@@ -379,8 +380,14 @@ impl Directory {
     }
 
     /// Makes a retired segment's file a spare, unless a reader has it mapped: then, and when there are enough
-    /// spares, it is deleted. The name goes at once; what a reader has mapped stays valid.
-    pub(crate) fn recycle(&self, base: u64, spare: Option<u64>) -> Result<Option<Spare>> {
+    /// spares, it is deleted. The name goes at once; what a reader has mapped stays valid. `region` is what the segment
+    /// was written through, if nobody holds it any more.
+    pub(crate) fn recycle(
+        &self,
+        base: u64,
+        region: Option<Region>,
+        spare: Option<u64>,
+    ) -> Result<Option<Spare>> {
         let path = self.segment_path(base);
         let failed = |error| Error::io("cannot remove a retired segment", &path, error);
         if let (Some(number), Some(_nothing_pinned)) = (spare, self.nothing_pinned()) {
@@ -391,7 +398,7 @@ impl Directory {
                 // The name is a temporary one until the file is zeroed.
                 let spare_path = self.path.join(format!("{}{}", name::spare(number), name::TEMPORARY));
                 let renamed = rename_or_remove(&*self.storage, &*file, &path, &spare_path).map_err(failed)?;
-                return Ok(renamed.then(|| Spare::dirty(file, spare_path)));
+                return Ok(renamed.then(|| Spare::dirty(file, spare_path, region)));
             }
         }
         self.storage.remove(&path).map_err(failed)?;

@@ -10,6 +10,7 @@ use crate::format::header::{Header, Identity, PAGE, Session};
 use crate::format::name;
 use crate::format::verify::Verifiers;
 use crate::limits::HEADER_BYTES;
+use crate::region::Region;
 
 /// The size of zeroing writes where they are needed although none were asked for.
 const ZERO_FILL_UNASKED: usize = 64 << 10;
@@ -22,6 +23,10 @@ pub(crate) struct Preparation {
     pub(crate) zero_fill_bytes: usize,
     /// How much of the mapping takes its write faults ahead of use.
     pub(crate) populate_bytes: usize,
+    /// Behind its header a segment is zeros on the device too before it is used. Else a recycled one is zeros in the page
+    /// cache only: after a power cut its earlier bytes may stand behind the tail. No frame of theirs verifies, so they
+    /// pass for a torn tail.
+    pub(crate) zeros_are_durable: bool,
 }
 
 /// An allocated file that is no segment at present.
@@ -30,12 +35,14 @@ pub(crate) struct Spare {
     file: File,
     path: PathBuf,
     zeroed: bool,
+    /// What the segment that it was had been written through.
+    region: Option<Region>,
 }
 
 impl Spare {
     /// A file that still holds the records of the segment that it was.
-    pub(crate) fn dirty(file: File, path: PathBuf) -> Self {
-        Self { file, path, zeroed: false }
+    pub(crate) fn dirty(file: File, path: PathBuf, region: Option<Region>) -> Self {
+        Self { file, path, zeroed: false, region }
     }
 
     /// Keeps it for the next opening if it is zeroed, and else deletes it.
@@ -55,16 +62,20 @@ impl Directory {
         let path = self.spare_path(number);
         let file = self.storage().open(&path, Access::Write).ok()?;
         let fits = file.len().is_ok_and(|len| len == HEADER_BYTES + segment_bytes);
-        fits.then_some(Spare { file, path, zeroed: true })
+        fits.then_some(Spare { file, path, zeroed: true, region: None })
     }
 
     /// Gives an empty prepared segment back, as a spare for the next opening. One that a reader has mapped is
-    /// deleted, as that reader would take what is written to it later for this segment's.
+    /// deleted, as that reader would take what is written to it later for this segment's. Its zeros become durable: the
+    /// next opening takes a spare for zeros.
     pub(crate) fn unprepare(&self, base: u64, spare: u64) -> Result<()> {
         let path = self.segment_path(base);
         let storage = &**self.storage();
         let set_aside = storage.open(&path, Access::Write).and_then(|file| match file.try_lock() {
-            Ok(true) => rename_or_remove(storage, &*file, &path, &self.spare_path(spare)).map(|_| ()),
+            Ok(true) => {
+                file.sync_data()?;
+                rename_or_remove(storage, &*file, &path, &self.spare_path(spare)).map(|_| ())
+            }
             _ => storage.remove(&path),
         });
         set_aside.map_err(|error| Error::io("cannot set a segment aside", &path, error))
@@ -88,7 +99,14 @@ impl Directory {
         let made = match spare {
             Some(spare) => {
                 rename_or_remove(storage, &*spare.file, &spare.path, &temporary).and_then(|renamed| {
-                    let contents = if spare.zeroed { Contents::Zeros } else { Contents::Stale };
+                    let contents = match spare.region {
+                        _ if spare.zeroed => Contents::Zeros,
+                        // (What a snapshot shares is written again, below, to have blocks of its own.)
+                        Some(region) if !how.zeros_are_durable && !spare.file.may_move()? => {
+                            Contents::Mapped(region)
+                        }
+                        _ => Contents::Stale,
+                    };
                     if renamed { Ok((spare.file, contents)) } else { create(storage, &temporary) }
                 })
             }
@@ -96,30 +114,42 @@ impl Directory {
         };
         let (file, contents) = made.map_err(failed)?;
         let filled = self.fill(&*file, identity, session, how, contents).map_err(failed);
-        let synced = filled.and_then(|()| file.sync_all().map_err(|error| failed(error).at_a_sync()));
-        let ready = synced.and_then(|()| {
+        let synced = filled.and_then(|kept| {
+            // The header page alone, where the zeros need not be durable.
+            let synced = kept.as_ref().map_or_else(|| file.sync_all(), |region| region.flush(0..PAGE));
+            synced.map_err(|error| failed(error).at_a_sync())?;
+            Ok(kept)
+        });
+        let ready = synced.and_then(|kept| {
             // A recycled file is locked since it was retired, and the mapping would keep that lock for as long as
             // it lives: no reader could map the segment.
-            file.unlock().and_then(|()| storage.rename(&temporary, &path)).map_err(failed)
+            file.unlock().and_then(|()| storage.rename(&temporary, &path)).map_err(failed)?;
+            Ok(kept)
         });
-        if let Err(failure) = ready {
+        let kept = ready.inspect_err(|_| {
             // A file that was allocated in part would keep the very room that is missing.
             let _ = remove_now(storage, &*file, &temporary);
-            return Err(failure);
-        }
+        })?;
         let length = (HEADER_BYTES + identity.segment_bytes) as usize;
         let named = directory.sync_all().map_err(|error| failed(error).at_a_sync());
-        let mapped = named.and_then(|()| file.map(length, true).map_err(failed));
+        let mapped = named.and_then(|()| match kept {
+            Some(region) => Ok(region),
+            None => {
+                let region = file.map(length, true).map_err(failed)?;
+                region.populate(0..how.populate_bytes.min(length));
+                Ok(region)
+            }
+        });
         let region = mapped.inspect_err(|_| {
             // It has its name, and is not in the log: the next attempt or the closing writes over it.
             let _ = storage.remove(&path);
         })?;
-        region.populate(0..how.populate_bytes.min(length));
         let owed = self.owed(identity.base(), length as u64);
         let verifiers = Verifiers::new(identity, &[*session]);
         Ok(Body { region, verifiers, owed, _counted: self.count_mapping() })
     }
 
+    /// Gives the mapping back that the file is filled through, if it was mapped.
     fn fill(
         &self,
         file: &dyn StorageFile,
@@ -127,14 +157,20 @@ impl Directory {
         session: &Session,
         how: Preparation,
         contents: Contents,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<Region>> {
         let length = HEADER_BYTES + identity.segment_bytes;
         let reserved = file.allocate(length)?;
+        let mut kept = None;
         let as_is = match contents {
             // What a snapshot shares is not the file's own: it is written again, or a store could lack room.
             Contents::Zeros => !file.may_move()?,
             Contents::Nothing => reserved && how.zero_fill_bytes == 0,
             Contents::Stale => false,
+            Contents::Mapped(mut region) => {
+                region.clear(PAGE..length as usize);
+                kept = Some(region);
+                true
+            }
         };
         if !as_is {
             let chunk = if how.zero_fill_bytes == 0 { ZERO_FILL_UNASKED } else { how.zero_fill_bytes };
@@ -142,16 +178,18 @@ impl Directory {
         }
         let page = Header::encode_new(identity, session, self.storage().unix_nanos());
         debug_assert_eq!(page.len(), PAGE);
-        file.write_all_at(page.as_slice(), 0)
+        file.write_all_at(page.as_slice(), 0)?;
+        Ok(kept)
     }
 }
 
 /// What a file holds behind its header before it is filled.
-#[derive(Clone, Copy)]
 enum Contents {
     Nothing,
     Zeros,
     Stale,
+    /// What it held as a segment, which is mapped and in memory: cheaper to clear there, without a write or a fault.
+    Mapped(Region),
 }
 
 fn create(storage: &dyn Storage, path: &Path) -> io::Result<(File, Contents)> {

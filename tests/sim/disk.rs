@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidelog::testing::{Disk, Pick};
-use tidelog::{ErrorKind, LastClose, LogReader, SyncPolicy};
+use tidelog::{ErrorKind, LastClose, Log, LogReader, Lsn, SyncPolicy};
 
 use crate::support::{PLACE, assert_prefix, nothing, options, payload, payloads};
 
@@ -71,22 +71,58 @@ fn a_reader_keeps_a_file_from_being_recycled() {
     assert_eq!(snapshot.iter().filter(|record| record.is_ok()).count(), 40);
 }
 
-#[test]
-fn recycled_files_bring_nothing_back() {
-    let disk = Disk::new(1);
-    let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+/// Appends, and retires what was appended, until segments were recycled. Returns where the records are.
+fn recycle(log: &Log) -> Vec<Lsn> {
     let mut lsns = Vec::new();
     while log.stats().segments_recycled < 4 {
         lsns.push(log.append(&payload(lsns.len() as u64)).unwrap());
         log.retire_before(lsns[lsns.len().saturating_sub(8)]).unwrap();
         log.upkeep();
         let first = lsns.partition_point(|lsn| *lsn < log.watermarks().start) as u64;
-        assert_prefix(&log, first, lsns.len() as u64, "while segments are recycled");
+        assert_prefix(log, first, lsns.len() as u64, "while segments are recycled");
     }
-    let killed = options(&disk.possibilities().kill(), SyncPolicy::None).open(PLACE).unwrap();
-    let first = lsns.partition_point(|lsn| *lsn < killed.watermarks().start) as u64;
-    assert_prefix(&killed, first, lsns.len() as u64, "after a kill");
-    assert_eq!(payloads(&killed).len() as u64, lsns.len() as u64 - first);
+    lsns
+}
+
+#[test]
+fn recycled_files_bring_nothing_back() {
+    for policy in [SyncPolicy::None, SyncPolicy::Immediate] {
+        let disk = Disk::new(1);
+        let log = options(&disk, policy).open(PLACE).unwrap();
+        let lsns = recycle(&log);
+        let killed = options(&disk.possibilities().kill(), policy).open(PLACE).unwrap();
+        let first = lsns.partition_point(|lsn| *lsn < killed.watermarks().start) as u64;
+        assert_prefix(&killed, first, lsns.len() as u64, "after a kill");
+        assert_eq!(payloads(&killed).len() as u64, lsns.len() as u64 - first);
+    }
+}
+
+/// Under `None` a recycled segment is zeros in the page cache only. What a power cut leaves of its earlier records is cut
+/// off as a torn tail, and what is set aside at closing is zeros on the device too.
+#[test]
+fn recycled_files_bring_nothing_back_after_a_power_cut() {
+    for seed in 0..40 {
+        let disk = Disk::new(1);
+        let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+        let mut lsns = recycle(&log);
+        if seed % 2 == 0 {
+            log.sync().unwrap();
+        } else {
+            log.close().unwrap();
+        }
+        let (start, durable) = (log.watermarks().start, log.watermarks().durable);
+        assert_eq!(durable, log.watermarks().published);
+        let possible = disk.possibilities();
+        let cut = if seed < 2 { nothing(&possible) } else { possible.cut_at_random(seed) };
+        let log = options(&cut.disk(), SyncPolicy::None).open(PLACE).unwrap();
+        assert_eq!(log.recovery().end, durable, "seed {seed}");
+        let first = lsns.partition_point(|lsn| *lsn < start) as u64;
+        // On into the spares.
+        for n in lsns.len() as u64..lsns.len() as u64 + 60 {
+            lsns.push(log.append(&payload(n)).unwrap());
+        }
+        assert_prefix(&log, first, lsns.len() as u64, "after a power cut");
+    }
 }
 
 /// The disk also serves logs that run their threads.

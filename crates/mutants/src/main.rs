@@ -62,6 +62,7 @@ fn run_all(mutants: &[&Mutant]) -> Outcome<bool> {
     }
     let began = Instant::now();
     let bench = Bench::set_up()?;
+    bench.check_texts()?;
     bench.check_baseline(mutants)?;
     let (mut caught, mut survived, mut errors) = (0, Vec::new(), Vec::new());
     for mutant in mutants {
@@ -106,11 +107,25 @@ struct Bench {
 impl Bench {
     fn set_up() -> Outcome<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let home = root.join("target/mutants");
-        let bench = Self { tree: home.join("work"), targets: home };
+        let targets = root.join("target");
+        let bench = Self { tree: targets.join("mutants"), targets };
         copy_changed(&root, &bench.tree)
             .map_err(|error| format!("cannot copy the tree to {}: {error}", bench.tree.display()))?;
         Ok(bench)
+    }
+
+    /// Every mutant fits the code, also those that are not wanted now: said at once, and of all together.
+    fn check_texts(&self) -> Outcome<()> {
+        let mut misfits = Vec::new();
+        for mutant in MUTANTS {
+            let path = self.tree.join(mutant.file);
+            let code = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", mutant.file))?;
+            match code.matches(mutant.text).count() {
+                1 => {}
+                n => misfits.push(format!("{}: its text occurs {n} times in {}", mutant.name, mutant.file)),
+            }
+        }
+        if misfits.is_empty() { Ok(()) } else { Err(misfits.join("\n")) }
     }
 
     /// A test that fails without a mutant proves nothing with one.
@@ -132,10 +147,6 @@ impl Bench {
     fn run(&self, mutant: &Mutant) -> Outcome<bool> {
         let path = self.tree.join(mutant.file);
         let original = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", mutant.file))?;
-        let found = original.matches(mutant.text).count();
-        if found != 1 {
-            return Err(format!("its text occurs {found} times in {}, not once", mutant.file));
-        }
         let write = |text: &str| fs::write(&path, text).map_err(|error| format!("{}: {error}", mutant.file));
         write(&original.replacen(mutant.text, mutant.replacement, 1))?;
         let verdict = self
@@ -168,7 +179,7 @@ impl Bench {
 
     /// What the last test that failed said first.
     fn last_panic(&self) -> String {
-        let text = fs::read_to_string(self.targets.join("last-test.txt")).unwrap_or_default();
+        let text = fs::read_to_string(self.tree.with_extension("txt")).unwrap_or_default();
         let mut lines = text.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
         lines.next().unwrap_or("it crashed or hung").to_owned()
     }
@@ -176,7 +187,7 @@ impl Bench {
     /// True when the test passes; false when it fails, crashes or hangs.
     fn passes(&self, suite: &Suite, binary: &Path, test: &str) -> Outcome<bool> {
         let failed = |error: io::Error| format!("cannot run {}: {error}", binary.display());
-        let log = self.targets.join("last-test.txt");
+        let log = self.tree.with_extension("txt");
         let output = fs::File::create(&log).map_err(failed)?;
         let errors = output.try_clone().map_err(failed)?;
         let mut child = Command::new(binary)

@@ -9,59 +9,45 @@ pub struct Suite {
     pub env: &'static [(&'static str, &'static str)],
     /// Arguments of `cargo` that choose the package and the profile; `--test TARGET` is added.
     pub cargo: &'static [&'static str],
-    /// Folder of its build output, in the folder of the work.
+    /// Folder of its build output, in `target`: where the step of `./test` builds, so that the dependencies are there.
     pub target_dir: &'static str,
 }
 
 /// The model-checked scenarios of `loom-tests`.
 pub static LOOM: Suite = Suite {
     name: "loom",
-    env: &[
-        ("RUSTFLAGS", "--cfg tidelog_loom"),
-        ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
-        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
-        ("CARGO_INCREMENTAL", "1"),
-    ],
-    cargo: &["test", "-p", "tidelog-loom-tests", "--release"],
+    env: &[("RUSTFLAGS", "--cfg tidelog_loom")],
+    cargo: &["test", "-p", "tidelog-loom-tests", "--profile", "model"],
     target_dir: "loom",
 };
 
 /// The random schedules of `shuttle-tests`.
 pub static SHUTTLE: Suite = Suite {
     name: "shuttle",
-    env: &[
-        ("RUSTFLAGS", "--cfg tidelog_shuttle"),
-        ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
-        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
-        ("CARGO_INCREMENTAL", "1"),
-    ],
-    cargo: &["test", "-p", "tidelog-shuttle-tests", "--release"],
+    env: &[("RUSTFLAGS", "--cfg tidelog_shuttle")],
+    cargo: &["test", "-p", "tidelog-shuttle-tests", "--profile", "model"],
     target_dir: "shuttle",
 };
 
 /// The tests on the simulated disk.
 pub static SIM: Suite = Suite {
     name: "sim",
-    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
     cargo: &["test", "--features", "testing"],
-    target_dir: "sim",
+    target_dir: ".",
 };
 
 /// Some of the model explorer's runs.
 pub static EXPLORER: Suite = Suite {
     name: "explorer",
-    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
     cargo: &["test", "-p", "tidelog-explorer"],
-    target_dir: "sim",
+    target_dir: ".",
 };
 
 /// The tests on the system's files.
-pub static FILES: Suite = Suite {
-    name: "files",
-    env: &[("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "1")],
-    cargo: &["test"],
-    target_dir: "files",
-};
+pub static FILES: Suite =
+    Suite { name: "files", env: &[("CARGO_PROFILE_DEV_DEBUG", "0")], cargo: &["test"], target_dir: "." };
 
 /// One way of breaking the code.
 #[derive(Debug)]
@@ -357,9 +343,20 @@ mutants! {
         "            Contents::Stale => false," => "            Contents::Stale => true,",
         SIM "sim" "disk::recycled_files_bring_nothing_back",
         "a recycled file holds no records of the segment that it was";
+    recycled_mapping_not_cleared: "src/storage/prepare.rs",
+        "                region.clear(PAGE..length as usize);\n                kept" => "                kept",
+        SIM "sim" "disk::recycled_files_bring_nothing_back",
+        "a recycled mapping holds no records of the segment that it was";
+    recycled_header_not_synced: "src/storage/prepare.rs",
+        "|region| region.flush(0..PAGE)" => "|_| Ok(())",
+        SIM "sim" "disk::recycled_files_bring_nothing_back_after_a_power_cut",
+        "the header of a recycled segment is durable before it has its name";
+    unused_zeros_not_synced: "src/storage/prepare.rs",
+        "                file.sync_data()?;\n" => "",
+        SIM "sim" "disk::recycled_files_bring_nothing_back_after_a_power_cut",
+        "a spare that another opening finds is zeros on the device";
     prepared_file_not_synced: "src/storage/prepare.rs",
-        "let synced = filled.and_then(|()| file.sync_all().map_err(|error| failed(error).at_a_sync()));"
-        => "let synced = filled;",
+        "map_or_else(|| file.sync_all()," => "map_or_else(|| Ok(()),",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "a segment is durable as an empty one before it has its name";
     lock_not_taken "quick": "src/storage/lock.rs",
@@ -385,7 +382,7 @@ mutants! {
         SIM "sim" "found::what_a_killed_writer_left_unsynced_is_durable_after_the_next_opening",
         "an opening makes the names durable that it builds on";
     killed_writers_metadata_not_settled: "src/recovery/mod.rs",
-        "        directory.settle_meta(&meta)?;\n" => "",
+        "        directory.settle_meta(&meta).map_err(|failure| failure.error)?;\n" => "",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "an opening makes the metadata durable that it builds on";
     metadata_slot_not_settled: "src/storage/directory.rs",

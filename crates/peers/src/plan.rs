@@ -1,0 +1,91 @@
+//! Which work is done, how often and how long.
+
+use crate::work::{Kind, Work};
+
+/// How thorough a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    Quick,
+    Usual,
+    Thorough,
+}
+
+pub struct Plan {
+    pub works: Vec<Work>,
+    pub rounds: usize,
+    /// Of appending, once warm.
+    pub seconds: f64,
+    /// Where nothing is dropped: so long that what was prepared before the start does not decide.
+    pub fresh_seconds: f64,
+    /// Whether there is a round for latencies of appends and for system calls.
+    pub observe: bool,
+    /// Payload that is appended at most where nothing is dropped.
+    pub fresh_bytes: u64,
+}
+
+const RECYCLED: Kind = Kind::Append { recycle: true };
+const FRESH: Kind = Kind::Append { recycle: false };
+
+impl Plan {
+    pub fn new(depth: Depth) -> Self {
+        let (rounds, seconds) = match depth {
+            Depth::Quick => (1, 0.1),
+            Depth::Usual => (3, 0.2),
+            Depth::Thorough => (5, 1.0),
+        };
+        let fresh_bytes = if depth == Depth::Quick { 256 << 20 } else { 512 << 20 };
+        let fresh_seconds = 1.0_f64.max(seconds);
+        Self {
+            works: works(depth),
+            rounds,
+            seconds,
+            fresh_seconds,
+            observe: depth != Depth::Quick,
+            fresh_bytes,
+        }
+    }
+
+    /// Payload of the logs that are filled to be read.
+    pub fn fill_bytes(&self, depth: Depth, work: &Work) -> u64 {
+        match (depth, work.record_bytes) {
+            (Depth::Quick, _) => 64 << 20,
+            // Small records take other logs long to write.
+            (Depth::Usual, 0..512) => 256 << 20,
+            _ => 1 << 30,
+        }
+    }
+}
+
+fn works(depth: Depth) -> Vec<Work> {
+    let mut works = Vec::new();
+    let mut add = |kind, sizes: &[usize], threads: &[usize]| {
+        for &size in sizes {
+            works.extend(threads.iter().map(|&threads| Work::new(kind, size, threads)));
+        }
+    };
+    if depth == Depth::Quick {
+        add(RECYCLED, &[100, 1 << 10], &[1]);
+        add(RECYCLED, &[100], &[4]);
+        add(FRESH, &[1 << 10], &[1]);
+        add(Kind::Durable, &[100], &[1, 16, 64]);
+        add(Kind::Batch, &[1 << 10], &[1]);
+        add(Kind::Replay, &[1 << 10], &[1]);
+        add(Kind::Open, &[1 << 10], &[1]);
+        add(Kind::Follow, &[100], &[1]);
+        return works;
+    }
+    let thorough = depth == Depth::Thorough;
+    let some: &[usize] = if thorough { &[1, 2, 4, 8] } else { &[1, 8] };
+    add(RECYCLED, &[100, 1 << 10], &[1, 2, 4, 8]);
+    add(RECYCLED, &[10 << 10], some);
+    add(FRESH, &[100, 1 << 10, 10 << 10], some);
+    add(Kind::Durable, &[100, 1 << 10], &[1, 4, 16, 64, 256]);
+    add(Kind::Durable, &[64], &[256]);
+    add(Kind::Batch, &[1 << 10], &[1, 4]);
+    for size in [100, 1 << 10] {
+        add(Kind::Replay, &[size], &[1]);
+        add(Kind::Open, &[size], &[1]);
+    }
+    add(Kind::Follow, &[100, 1 << 10], &[1]);
+    works
+}
