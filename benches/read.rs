@@ -249,7 +249,7 @@ fn reads(payload_bytes: usize, log_bytes: u64, rounds: usize) {
     }
 }
 
-/// Opening a closed log whose segments are holes with a header and one record each.
+/// Opening a closed log whose segments are holes with a header and one record each, and syncs of small records in it.
 fn opening(lengths: &[(u64, u64)], rounds: usize) {
     println!("\nopen of a closed log, us (median, least, most)");
     let logs: Vec<_> = lengths
@@ -262,11 +262,19 @@ fn opening(lengths: &[(u64, u64)], rounds: usize) {
         .collect();
     let mut took = vec![Vec::new(); logs.len()];
     let mut looked = vec![Vec::new(); logs.len()];
+    let mut synced = vec![Vec::new(); logs.len()];
     for _ in 0..rounds {
-        for ((directory, ..), (took, looked)) in logs.iter().zip(took.iter_mut().zip(&mut looked)) {
+        let figures = took.iter_mut().zip(&mut looked).zip(&mut synced);
+        for ((directory, ..), ((took, looked), synced)) in logs.iter().zip(figures) {
             let began = Instant::now();
             let log = Options::new().sync_policy(SyncPolicy::None).open(directory.path()).expect("open");
             took.push(began.elapsed());
+            for _ in 0..20 {
+                log.append(b"a record").expect("append");
+                let began = Instant::now();
+                log.sync().expect("sync");
+                synced.push(began.elapsed());
+            }
             log.close().expect("close");
             let began = Instant::now();
             black_box(LogReader::open(directory.path()).expect("open a reader"));
@@ -278,10 +286,11 @@ fn opening(lengths: &[(u64, u64)], rounds: usize) {
         let micros = |at: usize| took[at].as_micros();
         format!("{:>8}{:>8}{:>8}", micros(took.len() / 2), micros(0), micros(took.len() - 1))
     };
-    for ((_, segment_bytes, segments), (took, looked)) in logs.iter().zip(took.into_iter().zip(looked)) {
+    let rows = took.into_iter().zip(looked).zip(synced);
+    for ((_, segment_bytes, segments), ((took, looked), synced)) in logs.iter().zip(rows) {
         let name =
             format!("{segments} x {} KiB ({} GiB)", segment_bytes >> 10, (segment_bytes * segments) >> 30);
-        println!("{name:32} log {}   reader {}", figures(took), figures(looked));
+        println!("{name:32} log {}   reader {}   a sync {}", figures(took), figures(looked), figures(synced));
     }
 }
 

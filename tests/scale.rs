@@ -204,12 +204,14 @@ fn a_thousand_waiters_take_no_memory_of_the_log() {
     let policy = SyncPolicy::periodic(Duration::from_secs(3600));
     let log = Options::new().segment_bytes(1 << 20).sync_policy(policy).open(&path).unwrap();
     let (ready, go) = (Barrier::new(WAITERS + 1), Barrier::new(WAITERS + 1));
+    let gone = AtomicIsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..WAITERS {
             let wait = || {
                 let lsn = log.append_nowait(b"one").unwrap();
                 ready.wait();
                 go.wait();
+                gone.fetch_add(1, Ordering::Relaxed);
                 log.wait_durable(lsn).unwrap();
             };
             std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, wait).unwrap();
@@ -218,7 +220,7 @@ fn a_thousand_waiters_take_no_memory_of_the_log() {
         let (bytes, resident) = (LIVE.load(Ordering::Relaxed), resident());
         go.wait();
         // Until all sleep, which is in the log: nothing else is left for them to wait for.
-        while sleeping() < WAITERS {
+        while gone.load(Ordering::Relaxed) < WAITERS as isize || sleeping() < WAITERS {
             std::thread::sleep(Duration::from_millis(5));
         }
         let taken = LIVE.load(Ordering::Relaxed) - bytes;
