@@ -8,6 +8,8 @@
 
 #[path = "support/sparse.rs"]
 mod sparse;
+#[path = "support/mod.rs"]
+mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -86,7 +88,7 @@ fn options() -> Options {
 }
 
 fn sparse(segment_bytes: u64, segments: u64) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::quick_directory();
     sparse::make(directory.path(), segment_bytes, segments).unwrap();
     directory
 }

@@ -1,5 +1,6 @@
 //! Opening, listing, reading and removing the log's files.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -180,14 +181,13 @@ impl Directory {
     pub(crate) fn list(&self) -> Result<Listing> {
         let failed = |error| Error::io("cannot list the log's directory", &self.path, error);
         let mut listing = Listing::default();
-        for entry in self.storage.list(&self.path).map_err(failed)? {
-            match entry.to_str().map_or(Name::Foreign, name::parse) {
-                Name::Segment(base) => listing.segments.push(base),
-                Name::Spare(number) => listing.spares.push(number),
-                Name::Temporary => listing.temporaries.push(self.path.join(entry)),
-                Name::Own | Name::Foreign => {}
-            }
-        }
+        let mut sort = |entry: &OsStr| match entry.to_str().map_or(Name::Foreign, name::parse) {
+            Name::Segment(base) => listing.segments.push(base),
+            Name::Spare(number) => listing.spares.push(number),
+            Name::Temporary => listing.temporaries.push(self.path.join(entry)),
+            Name::Own | Name::Foreign => {}
+        };
+        self.storage.list(&self.path, &mut sort).map_err(failed)?;
         listing.segments.sort_unstable();
         listing.spares.sort_unstable();
         Ok(listing)
@@ -370,7 +370,7 @@ impl Directory {
         let region = file.map(len, write).map_err(|error| {
             let path = self.segment_path(identity.base());
             match error.kind() {
-                io::ErrorKind::OutOfMemory => Error::too_many_mappings(&path, Some(error)),
+                io::ErrorKind::OutOfMemory if !write => Error::too_many_mappings(&path, Some(error)),
                 _ => Error::io("cannot map a segment", &path, error),
             }
         })?;
