@@ -37,6 +37,9 @@ pub enum ErrorKind {
     Unsupported,
     /// There is no log at this place.
     NotFound,
+    /// More segments of a log would be mapped at once than a process can have: drop snapshots and records that hold what
+    /// was read, or read through a [`Tail`](crate::Tail), which holds one segment at a time.
+    TooManyMappings,
     /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
     WouldDeadlock,
 }
@@ -248,6 +251,19 @@ impl Error {
         Self::at_path(ErrorKind::NotFound, "there is no log here; Log::open creates one", path)
     }
 
+    pub(crate) fn too_many_mappings(path: &Path, source: Option<io::Error>) -> Self {
+        Self(Arc::new(Repr {
+            kind: ErrorKind::TooManyMappings,
+            what: "too many segments are mapped at once; drop snapshots and records that are not needed, or read a long \
+                   log through a tail"
+                .to_owned(),
+            path: Some(path.to_owned()),
+            offset: None,
+            lsn: None,
+            source,
+        }))
+    }
+
     pub(crate) fn would_deadlock() -> Self {
         Self::plain(
             ErrorKind::WouldDeadlock,
@@ -308,6 +324,7 @@ impl From<Error> for io::Error {
             ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ErrorKind::NotFound | ErrorKind::Retired | ErrorKind::NotWritten => io::ErrorKind::NotFound,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
+            ErrorKind::TooManyMappings => io::ErrorKind::OutOfMemory,
             ErrorKind::Io | ErrorKind::Poisoned | ErrorKind::Closed => {
                 error.io_error().map_or(io::ErrorKind::Other, io::Error::kind)
             }

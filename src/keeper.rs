@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::chain::{Chain, Demand, Retired};
+use crate::chain::{Chain, Demand, Retired, Shelf, UNMAPPED_FOR_ONE};
 use crate::error::{Error, Result};
 use crate::format::header::{Identity, Session, TailMark};
 use crate::limits::SEGMENTS_AHEAD;
@@ -151,7 +151,8 @@ impl Keeper {
         if complete == marks.complete_end && durable == marks.durable_end {
             return;
         }
-        for segment in self.chain.catalog.view().iter() {
+        let (from, to) = (marks.complete_end.min(marks.durable_end), complete.max(durable));
+        for segment in self.chain.catalog.view().made_between(from, to) {
             let end = segment.end();
             let sealed_now = end > marks.complete_end && end <= complete;
             let durable_now = end > marks.durable_end && end <= durable;
@@ -160,15 +161,20 @@ impl Keeper {
             }
         }
         // Also those that were retired before they were marked.
-        self.counters.sealed.add((complete - marks.complete_end) / self.chain.geometry.segment_bytes());
+        let sealed = (complete - marks.complete_end) / self.chain.geometry.segment_bytes();
+        let settled = (durable - marks.durable_end) / self.chain.geometry.segment_bytes();
+        self.counters.sealed.add(sealed);
         marks.complete_end = complete;
         marks.durable_end = durable;
+        // What is marked durable is not written to any more, and can be mapped again when somebody reads it.
+        self.chain.catalog.settle(durable.min(complete));
+        self.chain.catalog.make_room(sealed.max(settled) as usize * UNMAPPED_FOR_ONE);
     }
 
     /// Takes over segments that were retired: their names are gone from the log already.
-    pub(crate) fn discard(&self, segments: Vec<Arc<Segment>>) -> Result<()> {
-        self.counters.retired.add(segments.len() as u64);
-        lock(&self.stock).retired.add(segments);
+    pub(crate) fn discard(&self, shelves: Vec<Arc<Shelf>>) -> Result<()> {
+        self.counters.retired.add(shelves.iter().map(|shelf| shelf.len()).sum());
+        lock(&self.stock).retired.add(shelves);
         self.chain.release_published();
         let outcome = self.release_held();
         self.chain.supply().poke();
@@ -178,18 +184,21 @@ impl Keeper {
     /// Recycles or deletes the retired segments that nobody holds any more. Returns the first failure.
     fn release_held(&self) -> Option<Error> {
         let mut stock = lock(&self.stock);
-        let mut failure = None;
-        for segment in stock.retired.take_unpinned() {
-            let room = stock.spares.len() < self.spares_max;
-            let number = stock.next_spare;
-            stock.next_spare += 1;
+        let Stock { spares, next_spare, retired } = &mut *stock;
+        let mut failure: Option<Error> = None;
+        retired.take_unpinned(|segment| {
+            let room = spares.len() < self.spares_max;
+            let number = *next_spare;
+            *next_spare += 1;
             let base = segment.base();
             match self.directory.recycle(base, segment.into_region(), room.then_some(number)) {
-                Ok(Some(spare)) => stock.spares.push(spare),
+                Ok(Some(spare)) => spares.push(spare),
                 Ok(None) => {}
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
             }
-        }
+        });
         failure
     }
 

@@ -49,6 +49,13 @@ pub(crate) const RING_SLOTS: u64 = if cfg!(tidelog_loom) {
 };
 const _: () = assert!(RING_SLOTS >= 2);
 
+/// Segments of one log that stay mapped although nobody holds them, so that they need not be mapped again.
+pub(crate) const MAPPED_IDLE_MAX: usize = 4096;
+
+/// Segments of one log that are mapped at once for reading, so that readers leave some of the process' mappings to its
+/// writers: Linux allows 65,530 unless it is told otherwise.
+pub(crate) const MAPPED_MAX: usize = 32_768;
+
 /// Segments kept ready beyond the one that is being written.
 pub(crate) const SEGMENTS_AHEAD: u64 = 2;
 

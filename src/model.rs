@@ -65,7 +65,7 @@ impl Model {
     pub fn new(segments: u64) -> Self {
         let session = session();
         let verifier = Verifier { seed: session.seed(LOG_ID), checksum: session.checksum };
-        let chain = Arc::new(Chain::new(Geometry::new(SEGMENT_BYTES), verifier, Vec::new(), 0));
+        let chain = Arc::new(Chain::new(Geometry::new(SEGMENT_BYTES), verifier, 0, 0, None));
         let retired = Mutex::new(Retired::default());
         let model = Self(std::sync::Arc::new(Inner { chain, retired, syncs_fail: AtomicBool::new(false) }));
         for _ in 0..segments {
@@ -102,7 +102,8 @@ impl Model {
         let number = chain.next_segment();
         let identity = Identity { log_id: LOG_ID, number, segment_bytes: SEGMENT_BYTES };
         let region = Region::zeroed(SEGMENT_BYTES as usize);
-        let body = Body { region, verifiers: Verifiers::new(&identity, &[session()]), owed: 0 };
+        let body =
+            Body { region, verifiers: Verifiers::new(&identity, &[session()]), owed: 0, _counted: None };
         chain.install(Arc::new(Segment::mapped(identity, body, None)));
         true
     }
@@ -284,15 +285,30 @@ impl Model {
     }
 
     /// Zeroes the retired segments that nobody holds, as reuse does; returns how many there were.
-    #[allow(unsafe_code)]
     pub fn recycle(&self) -> usize {
-        let unpinned = lock(&self.0.retired).take_unpinned();
-        for segment in &unpinned {
+        let mut unpinned = Vec::new();
+        lock(&self.0.retired).take_unpinned(|segment| unpinned.push(segment));
+        Self::zero(&unpinned);
+        unpinned.len()
+    }
+
+    /// Unmaps the segments below the published watermark that nobody holds, and zeroes what was their memory, as other
+    /// use of it might; returns how many there were. (The model cannot map them again.)
+    pub fn unmap_idle(&self) -> usize {
+        let catalog = &self.chain().catalog;
+        catalog.settle(self.chain().published().position());
+        let idle = catalog.take_idle(16, 16);
+        Self::zero(&idle);
+        idle.len()
+    }
+
+    #[allow(unsafe_code)]
+    fn zero(segments: &[Segment]) {
+        for segment in segments {
             let region = &segment.body().expect("mapped").region;
             // SAFETY: nobody else has the segment.
             unsafe { region.slice_mut(HEADER_BYTES as usize, SEGMENT_BYTES as usize) }.fill(0);
         }
-        unpinned.len()
     }
 
     // ---- What must hold
@@ -301,10 +317,9 @@ impl Model {
     pub fn assert_durable_is_flushed(&self) {
         let durable = self.durable();
         let view = self.chain().catalog.view();
-        let mut at = view.first().map_or(0, |segment| segment.base());
+        let mut at = view.start();
         while at < durable {
-            let segment =
-                view.iter().find(|segment| at < segment.end()).expect("a segment below the watermark");
+            let segment = view.find_at(at).expect("a segment below the watermark");
             let word = segment.body().expect("mapped").region.durable_word(segment.file_offset(at));
             at += match parse(word) {
                 Parsed::Padding { bytes } => bytes,

@@ -15,7 +15,9 @@ mod imp {
     pub(crate) type Condvar = std::sync::Condvar;
     pub(crate) type Mutex<T> = std::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
-    pub(crate) type RwLock<T> = std::sync::RwLock<T>;
+    /// Of several locks, of which a reader takes its thread's own: readers on different cores share no cache line.
+    pub(crate) type RwLock<T> = crossbeam_utils::sync::ShardedLock<T>;
+    pub(crate) type RwLockWriteGuard<'a, T> = crossbeam_utils::sync::ShardedLockWriteGuard<'a, T>;
     pub(crate) type UnsafeCell<T> = super::cell::UnsafeCell<T>;
 }
 
@@ -29,6 +31,7 @@ mod imp {
     pub(crate) type Mutex<T> = shuttle::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = shuttle::sync::MutexGuard<'a, T>;
     pub(crate) type RwLock<T> = shuttle::sync::RwLock<T>;
+    pub(crate) type RwLockWriteGuard<'a, T> = shuttle::sync::RwLockWriteGuard<'a, T>;
     pub(crate) type UnsafeCell<T> = super::cell::UnsafeCell<T>;
 }
 
@@ -65,6 +68,7 @@ mod imp {
     pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
     pub(crate) type RwLock<T> = loom::sync::RwLock<T>;
+    pub(crate) type RwLockWriteGuard<'a, T> = loom::sync::RwLockWriteGuard<'a, T>;
     pub(crate) type UnsafeCell<T> = loom::cell::UnsafeCell<T>;
 
     /// loom's atomic, with every order of accesses explored.
@@ -104,6 +108,21 @@ mod imp {
 
 pub(crate) use imp::*;
 pub(crate) use std::sync::atomic::Ordering;
+
+/// The value for this thread alone: as it is where nobody else has it, and else a copy that takes its place.
+#[cfg(not(tidelog_loom))]
+pub(crate) fn own<T: Clone>(shared: &mut Arc<T>) -> &mut T {
+    Arc::make_mut(shared)
+}
+
+/// The same (loom's `Arc` has no `make_mut`).
+#[cfg(tidelog_loom)]
+pub(crate) fn own<T: Clone>(shared: &mut Arc<T>) -> &mut T {
+    if Arc::get_mut(shared).is_none() {
+        *shared = Arc::new(T::clone(shared));
+    }
+    Arc::get_mut(shared).expect("a copy that nobody else has")
+}
 
 /// Locks, whatever happened to earlier holders: no lock of this crate is held while user code runs, and
 /// each guarded value is valid between any two statements.

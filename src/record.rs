@@ -51,8 +51,8 @@ pub struct PinnedRecord {
 
 impl PinnedRecord {
     /// The record of `frame`, which was found in `segment`.
-    pub(crate) fn new(lsn: u64, frame: Frame, segment: &Arc<Segment>) -> Self {
-        Self { lsn: Lsn::new(lsn), frame, segment: Arc::clone(segment) }
+    pub(crate) fn new(lsn: u64, frame: Frame, segment: Arc<Segment>) -> Self {
+        Self { lsn: Lsn::new(lsn), frame, segment }
     }
 
     /// Where the record stands in the log.

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::{Bound, RangeBounds};
 
-use crate::chain::{Chain, View, next_boundary, segment_at};
+use crate::chain::{Chain, View, frame_in, next_boundary, segment_at};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
 use crate::record::Record;
@@ -15,6 +15,11 @@ use crate::segment::scan::{Found, Mapped, Published};
 ///
 /// (One of a [`LogReader`](crate::LogReader) pins those that it has read from. Of the others it gives
 /// [`Retired`](crate::ErrorKind::Retired) once their writer has retired them.)
+///
+/// What was read through it stays mapped as long as it lives, as its records are borrowed. A process has a bounded number
+/// of mappings, so one snapshot reads from no more than some 32,000 segments
+/// ([`TooManyMappings`](crate::ErrorKind::TooManyMappings)); of a longer log take several snapshots, or follow it with a
+/// [`Tail`](crate::Tail).
 ///
 /// Obtained from [`Log::snapshot`](crate::Log::snapshot) or [`LogReader::snapshot`](crate::LogReader::snapshot).
 #[derive(Clone)]
@@ -38,7 +43,7 @@ impl Snapshot {
     }
 
     pub(crate) fn new(segments: View, end: Published) -> Self {
-        let start = segments.first().map_or(0, |segment| segment.base()).min(end.position());
+        let start = segments.start().min(end.position());
         Self { segments, start, end }
     }
 
@@ -100,6 +105,40 @@ impl Snapshot {
         records
     }
 
+    /// The record at `lsn`, in constant time. It is borrowed: unlike [`Log::read`](crate::Log::read) this touches no
+    /// count that threads share.
+    ///
+    /// # Errors
+    /// [`Retired`](crate::ErrorKind::Retired), [`NotWritten`](crate::ErrorKind::NotWritten) at
+    /// [`end`](Self::end) and beyond, [`NotARecord`](crate::ErrorKind::NotARecord) when no record begins there,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it does not verify;
+    /// [`Io`](crate::ErrorKind::Io) and [`TooManyMappings`](crate::ErrorKind::TooManyMappings) when its segment cannot
+    /// be mapped.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// let lsns: Vec<_> = log.append_batch(&["a", "b", "c"])?.collect();
+    /// let snapshot = log.snapshot();
+    /// let records = lsns.iter().map(|lsn| snapshot.read(*lsn)).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(records[1].payload(), b"b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn read(&self, lsn: Lsn) -> Result<Record<'_>> {
+        let position = lsn.get();
+        if position < self.start {
+            return Err(Error::retired(lsn, self.start()));
+        }
+        if position >= self.end.position() {
+            return Err(Error::not_written(lsn, self.end()));
+        }
+        let segment = segment_at(&self.segments, position)?;
+        segment.prefetch(position);
+        let frame = frame_in(segment, position)?;
+        Ok(Record::new(position, Mapped::new(segment)?.payload(&frame)))
+    }
+
     fn check_start(&self, from: u64, exact: bool, position: &mut u64) -> Result<()> {
         if from < self.start {
             return Err(Error::retired(Lsn::new(from), self.start()));
@@ -136,11 +175,11 @@ impl Snapshot {
     /// ```
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = SegmentSnapshot<'_>> + '_ {
         let end = self.end.position();
-        let inside = self.segments.iter().filter(move |segment| segment.base() < end);
-        inside.map(move |segment| SegmentSnapshot {
+        let ranges = self.segments.ranges_below(end);
+        ranges.map(move |(base, segment_end)| SegmentSnapshot {
             snapshot: self,
-            start: segment.base(),
-            end: segment.end().min(end),
+            start: base,
+            end: segment_end.min(end),
         })
     }
 }
@@ -192,7 +231,7 @@ impl<'a> SegmentSnapshot<'a> {
 /// [`SegmentSnapshot::iter`].
 ///
 /// Its items are errors where a record does not verify ([`Corrupt`](crate::ErrorKind::Corrupt)) or a segment cannot be
-/// mapped ([`Io`](crate::ErrorKind::Io)). After an error it ends; `Snapshot::range` goes on behind the damage, from
+/// mapped ([`Io`](crate::ErrorKind::Io), [`TooManyMappings`](crate::ErrorKind::TooManyMappings)). After an error it ends; `Snapshot::range` goes on behind the damage, from
 /// an LSN that is known.
 #[derive(Clone)]
 pub struct Records<'a> {

@@ -149,6 +149,36 @@ fn a_pin_keeps_the_segment() {
     });
 }
 
+/// PIN: what is being read, or held by a snapshot, is not unmapped; what nobody holds is, once.
+#[test]
+fn what_is_read_is_not_unmapped() {
+    check(3, || {
+        let model = Model::new(2);
+        model.lift_limit();
+        model.append(b"one").unwrap();
+        model.append(b"two").unwrap();
+        model.append(b"three").unwrap();
+        model.advance_published();
+        model.release_published();
+        // Who comes after the unmapping is refused: a model cannot map again.
+        let reader = spawn(&model, |model| {
+            if let Ok(record) = model.read(24) {
+                assert_eq!(record.payload(), b"two");
+            }
+        });
+        let snapshot = spawn(&model, |model| {
+            let snapshot = model.snapshot();
+            let records: Vec<_> =
+                snapshot.iter().map_while(|record| Some(record.ok()?.payload().to_vec())).collect();
+            assert!(records.is_empty() || records == [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]);
+        });
+        let early = model.unmap_idle();
+        reader.join().unwrap();
+        snapshot.join().unwrap();
+        assert_eq!(early + model.unmap_idle(), 1);
+    });
+}
+
 /// A tail whose segment is retired reads on in it, or is told that it came too late.
 #[test]
 fn a_tail_against_retirement() {

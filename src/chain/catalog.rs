@@ -1,93 +1,140 @@
-//! The segments of the log, for readers: an immutable list that is replaced as a whole.
+//! The segments of the log, for readers: a list that is replaced as a whole where somebody holds it, and changed in
+//! place where nobody does.
 
 use std::sync::PoisonError;
 
-use crate::primitive::{Arc, RwLock};
+use super::list::{List, Shelf};
+use crate::limits::MAPPED_IDLE_MAX;
+use crate::primitive::{Arc, RwLock, RwLockWriteGuard, own};
 use crate::segment::Segment;
 
-/// The segments at one moment, oldest first, without a gap. Holding it pins them all: none is unmapped or
-/// recycled.
-pub(crate) type View = Arc<Vec<Arc<Segment>>>;
+/// The segments at one moment. Holding it pins them all.
+pub(crate) type View = Arc<List>;
+
+/// Places of the list that are looked at for each segment that is mapped beyond the bound.
+const LOOKS: u64 = 4096;
+/// Segments that are unmapped for each one that is mapped beyond the bound: more than one, so that the bound is reached
+/// again, and few, so that no reader pays for many.
+pub(crate) const UNMAPPED_FOR_ONE: usize = 2;
 
 /// The current list.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    list: RwLock<View>,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    list: View,
+    /// Below this, segments are marked durable: nobody will store to them, or need to sync them.
+    settled: u64,
+    /// Number of the segment where the next look for idle ones begins.
+    hand: u64,
 }
 
 impl Catalog {
-    pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        Self { list: RwLock::new(Arc::new(segments)) }
+    pub(crate) fn new(list: List) -> Self {
+        Self { state: RwLock::new(State { list: Arc::new(list), settled: 0, hand: 0 }) }
+    }
+
+    /// What `look` finds in the current list, which is not pinned by that.
+    #[inline]
+    fn with<T>(&self, look: impl FnOnce(&List) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner).list)
+    }
+
+    fn changing(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn view(&self) -> View {
-        Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).list)
     }
 
     /// Adds a segment at the end.
     pub(crate) fn push(&self, segment: Arc<Segment>) {
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        let mut segments = Vec::with_capacity(list.len() + 1);
-        segments.extend(list.iter().map(Arc::clone));
-        segments.push(segment);
-        *list = Arc::new(segments);
+        own(&mut self.changing().list).push(segment);
     }
 
-    /// Replaces the list.
-    pub(crate) fn replace(&self, segments: Vec<Arc<Segment>>) {
-        *self.list.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(segments);
+    /// Replaces the list. The old one is dropped after the lock was given up, as that may unmap much.
+    pub(crate) fn replace(&self, list: List) {
+        let old = core::mem::replace(&mut self.changing().list, Arc::new(list));
+        drop(old);
     }
 
     /// Takes the segments below `number` out and returns them. Who holds an older view keeps them.
-    pub(crate) fn take_before(&self, number: u64) -> Vec<Arc<Segment>> {
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        let (gone, left): (Vec<_>, Vec<_>) =
-            list.iter().map(Arc::clone).partition(|segment| segment.number() < number);
-        *list = Arc::new(left);
-        gone
+    pub(crate) fn take_before(&self, number: u64) -> Vec<Arc<Shelf>> {
+        own(&mut self.changing().list).take_before(number)
     }
 
     /// Takes the segments from `number` on out and returns them.
-    pub(crate) fn take_from(&self, number: u64) -> Vec<Arc<Segment>> {
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        let (left, gone): (Vec<_>, Vec<_>) =
-            list.iter().map(Arc::clone).partition(|segment| segment.number() < number);
-        *list = Arc::new(left);
-        gone
+    pub(crate) fn take_from(&self, number: u64) -> Vec<Arc<Shelf>> {
+        own(&mut self.changing().list).take_from(number)
     }
 
     /// Maps the segments that somebody holds: from now on another writer may delete their files.
     pub(crate) fn map_held(&self) {
         let view = self.view();
         // Besides the catalog's own and this one.
-        let view_held = Arc::strong_count(&view) > 2;
-        for segment in view.iter().filter(|segment| view_held || Arc::strong_count(segment) > 1) {
-            // Whoever reads one that could not be mapped is told.
-            let _ = segment.body();
-        }
+        let all = Arc::strong_count(&view) > 2;
+        view.map_held(all);
     }
 
     /// The segment with this number, if it is there.
     pub(crate) fn find(&self, number: u64) -> Option<Arc<Segment>> {
-        find(&self.list.read().unwrap_or_else(PoisonError::into_inner), number).map(Arc::clone)
+        self.with(|list| list.find(number).map(Arc::clone))
     }
 
-    /// The segment that `position` lies in, if it is there.
+    /// The segment that `position` lies in, if it is there; what stands there is about to be read. It will be mapped, so
+    /// another one may have to go.
+    #[inline]
     pub(crate) fn find_at(&self, position: u64) -> Option<Arc<Segment>> {
-        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
-        let number = position / list.first()?.identity().segment_bytes;
-        find(&list, number).map(Arc::clone)
+        let segment = self.with(|list| {
+            let segment = list.find_at(position)?;
+            // Before counting, which lets no later load begin.
+            segment.prefetch(position);
+            Some(Arc::clone(segment))
+        })?;
+        if segment.mapped_body().is_none() {
+            self.make_room(UNMAPPED_FOR_ONE);
+        }
+        Some(segment)
     }
 
-    /// The first LSN that is left; zero for a log without segments.
+    /// The segment that `position` lies in, or the first one when that has been retired.
+    pub(crate) fn find_from(&self, position: u64) -> Option<Arc<Segment>> {
+        self.with(|list| list.find_at(position.max(list.start())).map(Arc::clone))
+    }
+
+    /// The first LSN that is left; where the first segment will begin while there is none.
     pub(crate) fn start(&self) -> u64 {
-        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
-        list.first().map_or(0, |segment| segment.base())
+        self.with(List::start)
     }
-}
 
-/// The segment with this number in a list without gaps.
-pub(crate) fn find(segments: &[Arc<Segment>], number: u64) -> Option<&Arc<Segment>> {
-    let first = segments.first()?.number();
-    segments.get(usize::try_from(number.checked_sub(first)?).ok()?)
+    /// Everything below `end` is marked durable.
+    pub(crate) fn settle(&self, end: u64) {
+        self.changing().settled = end;
+    }
+
+    /// Unmaps up to `most` segments that nobody holds, when more are mapped than need be.
+    #[cold]
+    pub(crate) fn make_room(&self, most: usize) {
+        let beyond = self.with(List::mapped).saturating_sub(MAPPED_IDLE_MAX);
+        if beyond > 0 {
+            // Unmapping takes its time: after the lock was given up.
+            drop(self.take_idle(LOOKS, most.min(beyond)));
+        }
+    }
+
+    /// Takes the mapping of up to `most` segments that nobody holds.
+    pub(crate) fn take_idle(&self, looks: u64, most: usize) -> Vec<Segment> {
+        let mut state = self.changing();
+        let State { list, settled, hand } = &mut *state;
+        // PIN: who holds an older list may be reading in any of its segments.
+        let Some(list) = Arc::get_mut(list) else { return Vec::new() };
+        let settled = |segment: &Segment| segment.end() <= *settled || !segment.is_writable();
+        let (idle, stopped) = list.take_idle(*hand, looks, most, settled);
+        *hand = stopped;
+        idle
+    }
 }

@@ -1,33 +1,35 @@
 //! From an LSN to what stands there: one record by its LSN, and whether a frame begins at one.
 
-use super::Chain;
+use super::{Chain, List};
 use crate::error::{Error, Result};
 use crate::format::frame::{Parsed, SHORT_PADDING_BYTES};
 use crate::lsn::Lsn;
 use crate::primitive::{Arc, Patience};
 use crate::record::PinnedRecord;
 use crate::segment::Segment;
-use crate::segment::scan::{Damage, Found, Mapped};
+use crate::segment::scan::{Damage, Found, Frame, Mapped};
 
 /// The segment of a list that `lsn` lies in.
-pub(crate) fn segment_at(segments: &[Arc<Segment>], lsn: u64) -> Result<&Arc<Segment>> {
-    let found = segments.first().and_then(|first| {
-        let index = lsn.checked_sub(first.base())? / first.identity().segment_bytes;
-        segments.get(usize::try_from(index).ok()?)
-    });
-    found.ok_or_else(|| match segments.last() {
+#[inline]
+pub(crate) fn segment_at(segments: &List, lsn: u64) -> Result<&Arc<Segment>> {
+    segments.find_at(lsn).ok_or_else(|| not_in(segments, lsn))
+}
+
+#[cold]
+fn not_in(segments: &List, lsn: u64) -> Error {
+    match segments.last() {
         Some(last) if lsn >= last.end() => last.missing_after(lsn),
-        _ => {
-            let start = segments.first().map_or(0, |segment| segment.base());
-            Error::retired(Lsn::new(lsn), Lsn::new(start))
-        }
-    })
+        _ => Error::retired(Lsn::new(lsn), Lsn::new(segments.start())),
+    }
 }
 
 /// The first frame boundary at or after `lsn`, which lies below the published watermark. Where the frame at
 /// `lsn` verifies that is `lsn` itself; else the segment's header words tell.
-pub(crate) fn next_boundary(segments: &[Arc<Segment>], lsn: u64) -> Result<u64> {
-    let segment = segment_at(segments, lsn)?;
+pub(crate) fn next_boundary(segments: &List, lsn: u64) -> Result<u64> {
+    boundary_in(segment_at(segments, lsn)?, lsn)
+}
+
+fn boundary_in(segment: &Segment, lsn: u64) -> Result<u64> {
     let mapped = Mapped::new(segment)?;
     let offset = lsn - segment.base();
     if lsn.is_multiple_of(8) {
@@ -51,29 +53,47 @@ pub(crate) fn next_boundary(segments: &[Arc<Segment>], lsn: u64) -> Result<u64> 
 
 /// Reads the record at `lsn`, which lies below the published watermark.
 pub(crate) fn read_published(catalog: &super::Catalog, lsn: u64) -> Result<PinnedRecord> {
-    let segment = match catalog.find_at(lsn) {
-        Some(segment) if lsn >= segment.base() => segment,
-        _ => return Err(Error::retired(Lsn::new(lsn), Lsn::new(catalog.start()))),
-    };
-    read_in(&segment, lsn)
+    match catalog.find_at(lsn) {
+        Some(segment) => read_in(segment, lsn),
+        None => Err(Error::retired(Lsn::new(lsn), Lsn::new(catalog.start()))),
+    }
 }
 
 /// Reads the record at `lsn` in its segment: a boundary, or any place below the published watermark.
-fn read_in(segment: &Arc<Segment>, lsn: u64) -> Result<PinnedRecord> {
-    if !lsn.is_multiple_of(8) {
-        return Err(Error::not_a_record(Lsn::new(lsn)));
+#[inline]
+fn read_in(segment: Arc<Segment>, lsn: u64) -> Result<PinnedRecord> {
+    let frame = frame_in(&segment, lsn)?;
+    Ok(PinnedRecord::new(lsn, frame, segment))
+}
+
+/// The frame of the record at `lsn` in its segment: a boundary, or any place below the published watermark.
+#[inline]
+pub(crate) fn frame_in(segment: &Segment, lsn: u64) -> Result<Frame> {
+    if lsn.is_multiple_of(8)
+        && let Found::Record(frame) = Mapped::new(segment)?.examine(lsn - segment.base())
+    {
+        return Ok(frame);
     }
-    match Mapped::new(segment)?.examine(lsn - segment.base()) {
-        Found::Record(frame) => Ok(PinnedRecord::new(lsn, frame, segment)),
-        Found::Padding { .. } | Found::End => Err(Error::not_a_record(Lsn::new(lsn))),
-        Found::Unwritten | Found::Claimed { .. } | Found::Bad(_) => {
-            // Inside a record, or a damaged record: the boundaries before it tell which.
-            let list = [Arc::clone(segment)];
-            let boundary = next_boundary(&list, lsn)?;
-            if boundary == lsn {
-                Err(segment.corrupt(lsn, Damage::Checksum.describe()))
-            } else {
-                Err(Error::not_a_record(Lsn::new(lsn)))
+    Err(no_record(segment, lsn))
+}
+
+/// Why there is none that verifies.
+#[cold]
+fn no_record(segment: &Segment, lsn: u64) -> Error {
+    let found = match Mapped::new(segment) {
+        Ok(mapped) if lsn.is_multiple_of(8) => mapped.examine(lsn - segment.base()),
+        Ok(_) => Found::End,
+        Err(error) => return error,
+    };
+    match found {
+        Found::Padding { .. } | Found::End => Error::not_a_record(Lsn::new(lsn)),
+        // Inside a record, or a damaged record: the boundaries before it tell which. (Only damage can be a record now
+        // that was none before.)
+        Found::Unwritten | Found::Claimed { .. } | Found::Bad(_) | Found::Record(_) => {
+            match boundary_in(segment, lsn) {
+                Ok(boundary) if boundary == lsn => segment.corrupt(lsn, Damage::Checksum.describe()),
+                Ok(_) => Error::not_a_record(Lsn::new(lsn)),
+                Err(error) => error,
             }
         }
     }
@@ -92,7 +112,7 @@ pub(crate) fn read_live(chain: &Chain, lsn: u64) -> Result<PinnedRecord> {
     match Mapped::new(&segment)?.peek(lsn - segment.base()) {
         // The claim that begins here has not returned.
         Parsed::Unwritten | Parsed::Claimed { .. } => Err(Error::not_written(Lsn::new(lsn), end)),
-        Parsed::Record { .. } | Parsed::Padding { .. } | Parsed::Invalid => read_in(&segment, lsn),
+        Parsed::Record { .. } | Parsed::Padding { .. } | Parsed::Invalid => read_in(segment, lsn),
     }
 }
 
@@ -107,7 +127,7 @@ impl super::Watch {
             if at == lsn {
                 return match Mapped::new(&segment)?.peek(at - segment.base()) {
                     Parsed::Unwritten | Parsed::Claimed { .. } => Err(not_written()),
-                    _ => read_in(&segment, lsn),
+                    _ => read_in(segment, lsn),
                 };
             }
             let word = Mapped::new(&segment)?.peek(at - segment.base());

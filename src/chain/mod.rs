@@ -7,6 +7,7 @@
 mod catalog;
 mod durability;
 mod frontier;
+mod list;
 mod locate;
 mod retired;
 mod ring;
@@ -14,9 +15,10 @@ mod supply;
 mod sync;
 mod watch;
 
-pub(crate) use catalog::{Catalog, View};
+pub(crate) use catalog::{Catalog, UNMAPPED_FOR_ONE, View};
 pub(crate) use durability::Durability;
-pub(crate) use locate::{check_boundary, next_boundary, read_live, read_published, segment_at};
+pub(crate) use list::{List, Origin, Shelf};
+pub(crate) use locate::{check_boundary, frame_in, next_boundary, read_live, read_published, segment_at};
 pub(crate) use retired::Retired;
 pub(crate) use supply::Demand;
 pub(crate) use watch::Watch;
@@ -94,14 +96,17 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// A log whose frames below `tail` are written, published and durable, with no segment to write to yet.
+    /// A log whose frames from `start`, where a segment begins, to `tail` are written, published and durable, with no
+    /// segment to write to yet.
     pub(crate) fn new(
         geometry: Geometry,
         verifier: Verifier,
-        segments: Vec<Arc<Segment>>,
+        start: u64,
         tail: u64,
+        origin: Option<Origin>,
     ) -> Self {
         let prepared_end = tail & !(geometry.segment_bytes() - 1);
+        let numbers = geometry.number(start)..geometry.number(prepared_end);
         Self {
             cursor: CachePadded::new(AtomicU64::new(tail)),
             limit: CachePadded::new(AtomicU64::new(0)),
@@ -109,7 +114,7 @@ impl Chain {
             geometry,
             verifier,
             ring: Ring::new(),
-            catalog: Catalog::new(segments),
+            catalog: Catalog::new(List::new(numbers, geometry.shift, origin)),
             frontier: Frontier::new(tail),
             supply: Supply::new(prepared_end),
             failure: Mutex::new(None),

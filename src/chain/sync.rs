@@ -35,18 +35,16 @@ impl Chain {
         // The target is taken before the flush: what is published while it runs is not covered by it.
         let target = self.advance_published()?.position();
         let mut at = durable;
-        for segment in self.catalog.view().iter() {
-            if segment.end() <= at {
-                continue;
-            }
-            if segment.base() >= target {
+        // One by one: a view that is held for as long as the flush keeps idle segments from being unmapped. A segment
+        // that was retired meanwhile is not there, and needs no sync any more.
+        while let Some(segment) = self.catalog.find_from(at) {
+            if at >= target || segment.base() >= target {
                 break;
             }
-            // A segment that was retired meanwhile is not in the list, and needs no sync any more.
             let begin = segment.file_offset(at.max(segment.base()));
             let end = segment.file_offset(target.min(segment.end()));
             if begin < end {
-                flush(segment, begin..end)?;
+                flush(&segment, begin..end)?;
             }
             at = segment.end().min(target);
         }

@@ -2,6 +2,7 @@
 
 use super::catalog::{Catalog, View};
 use super::frontier::Frontier;
+use super::list::{List, Origin};
 use crate::error::{Error, Result};
 use crate::format::header::Identity;
 use crate::format::meta::Meta;
@@ -26,15 +27,11 @@ impl Watch {
     /// Begins to look at the log in `directory`.
     pub(crate) fn new(directory: Arc<Directory>) -> Result<Self> {
         let meta = read_meta(&directory)?;
-        let from = known_complete(&directory, &meta)?;
-        let watch = Self {
-            directory,
-            catalog: Catalog::new(Vec::new()),
-            frontier: Frontier::new(from),
-            settled: Mutex::new(from),
-        };
-        watch.refresh()?;
-        Ok(watch)
+        let listing = directory.list()?;
+        let from = known_complete(&directory, &meta, &listing)?;
+        let list = listed(&directory, &meta, &listing);
+        let catalog = Catalog::new(list);
+        Ok(Self { directory, catalog, frontier: Frontier::new(from), settled: Mutex::new(from) })
     }
 
     /// Looks which segments there are now.
@@ -43,28 +40,33 @@ impl Watch {
         // Before the headers are read, so that what was seen by now was written under what they tell.
         let seen = self.frontier.last().position();
         let meta = read_meta(&self.directory)?;
-        let known = self.catalog.view();
-        let listing = self.directory.list()?;
-        let mut segments: Vec<Arc<Segment>> = Vec::new();
-        for base in live(listing, &meta) {
-            let number = base / meta.segment_bytes;
-            if segments.last().is_some_and(|last| last.number() + 1 != number) {
-                // The rest is being removed or is yet to be named; a gap is for the writer's recovery to judge.
-                break;
-            }
-            let known = super::catalog::find(&known, number)
-                .filter(|segment| segment.end() <= *settled || self.is_current(segment));
-            segments.push(known.map_or_else(
-                || {
-                    let identity =
-                        Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
-                    Arc::new(Segment::unmapped(identity, Arc::clone(&self.directory)))
-                },
-                Arc::clone,
-            ));
+        let mut list = List::clone(&self.catalog.view());
+        drop(list.take_before(meta.start / meta.segment_bytes));
+        self.see_unsettled(&mut list, *settled / meta.segment_bytes)?;
+        if list.numbers().is_empty() {
+            // All that was known is gone, or nothing was.
+            list = listed(&self.directory, &meta, &self.directory.list()?);
         }
-        self.catalog.replace(segments);
+        // By name, one after the other, so that a look does not grow with the log. Behind a gap all is being removed or
+        // is yet to be named, or it is for the writer's recovery to judge.
+        while !list.numbers().is_empty() && self.directory.has_segment(list.end())? {
+            list.push_unmade();
+        }
+        self.catalog.replace(list);
         *settled = seen.max(*settled);
+        Ok(())
+    }
+
+    /// Looks at the segments that a later opening may have written to, removed or made anew.
+    fn see_unsettled(&self, list: &mut List, first: u64) -> Result<()> {
+        for number in first.max(list.numbers().start)..list.numbers().end {
+            let Some(segment) = list.find(number) else { break };
+            if !self.directory.has_segment(segment.base())? {
+                drop(list.take_from(number));
+            } else if !self.is_current(segment) {
+                list.renew(number);
+            }
+        }
         Ok(())
     }
 
@@ -131,16 +133,29 @@ fn read_meta(directory: &Directory) -> Result<Meta> {
     directory.read_meta()?.ok_or_else(|| Error::not_found(directory.path()))
 }
 
+/// The segments up to the first that is not there.
+fn listed(directory: &Arc<Directory>, meta: &Meta, listing: &Listing) -> List {
+    let mut bases = live(listing, meta);
+    let first = bases.next().map(|base| base / meta.segment_bytes);
+    let start = first.unwrap_or(meta.start / meta.segment_bytes);
+    let mut end = start + u64::from(first.is_some());
+    while bases.next().is_some_and(|base| base == end * meta.segment_bytes) {
+        end += 1;
+    }
+    let origin = Origin { log_id: meta.log_id, directory: Arc::clone(directory) };
+    List::new(start..end, meta.segment_bytes.trailing_zeros(), Some(origin))
+}
+
 /// The bases of the log's segments. A name that fits no place in the log is for the writer's recovery to judge.
-fn live(listing: Listing, meta: &Meta) -> impl DoubleEndedIterator<Item = u64> {
+fn live(listing: &Listing, meta: &Meta) -> impl DoubleEndedIterator<Item = u64> {
     let (start, segment_bytes) = (meta.start, meta.segment_bytes);
-    listing.segments.into_iter().filter(move |base| *base >= start && base.is_multiple_of(segment_bytes))
+    let bases = listing.segments.iter().copied();
+    bases.filter(move |base| *base >= start && base.is_multiple_of(segment_bytes))
 }
 
 /// Everything below is written, by the marks and the durable hints in the headers: nothing before it need be walked,
 /// and a word that says otherwise there is damaged.
-fn known_complete(directory: &Directory, meta: &Meta) -> Result<u64> {
-    let listing = directory.list()?;
+fn known_complete(directory: &Directory, meta: &Meta, listing: &Listing) -> Result<u64> {
     for base in live(listing, meta).rev() {
         let number = base / meta.segment_bytes;
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use crate::append::Appended;
-use crate::chain::{Chain, Geometry};
+use crate::chain::{Chain, Geometry, Origin};
 use crate::error::{Error, Result};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
@@ -51,7 +51,8 @@ impl Inner {
         let (meta, session) = (recovered.meta, recovered.session);
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
         let geometry = Geometry::new(meta.segment_bytes);
-        let chain = Arc::new(Chain::new(geometry, verifier, recovered.segments, recovered.tail));
+        let origin = Origin { log_id: meta.log_id, directory: Arc::clone(&directory) };
+        let chain = Arc::new(Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin)));
         let policy = options.sync_policy;
         let counters = Arc::new(Counters::default());
         let populate_bytes = if policy.acknowledges_durable() {

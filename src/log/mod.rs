@@ -226,13 +226,14 @@ impl Log {
         Snapshot::of(&self.inner.chain)
     }
 
-    /// The record at `lsn`, in constant time. It keeps its segment mapped as long as it is held.
+    /// The record at `lsn`, in constant time. It keeps its segment mapped as long as it is held. For many reads,
+    /// [`Snapshot::read`] is about twice as fast, and threads do not get in each other's way.
     ///
     /// # Errors
     /// [`Retired`](crate::ErrorKind::Retired), [`NotWritten`](crate::ErrorKind::NotWritten),
     /// [`NotARecord`](crate::ErrorKind::NotARecord) when no record begins there,
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it does not verify, and [`Io`](crate::ErrorKind::Io) when its
-    /// segment cannot be mapped.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it does not verify; [`Io`](crate::ErrorKind::Io) and
+    /// [`TooManyMappings`](crate::ErrorKind::TooManyMappings) when its segment cannot be mapped.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;

@@ -31,8 +31,6 @@ pub(crate) struct Recovered {
     /// This opening, as new segments record it.
     pub(crate) session: Session,
     pub(crate) tail: u64,
-    /// Everything with records, oldest first; the last is `active` where that is there.
-    pub(crate) segments: Vec<Arc<Segment>>,
     /// The segment that `tail` lies in, mapped for writing.
     pub(crate) active: Option<Arc<Segment>>,
     pub(crate) spares: Vec<Spare>,
@@ -45,7 +43,7 @@ pub(crate) struct Recovered {
 /// Opens the log in a locked directory.
 pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<Recovered> {
     let began = Instant::now();
-    let mut listing = directory.list()?;
+    let listing = directory.list()?;
     let Some(meta) = directory.read_meta()? else {
         return create(directory, &listing, options, began);
     };
@@ -122,8 +120,9 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         // Nor what it wrote to the metadata.
         directory.settle_meta(&meta).map_err(|failure| failure.error)?;
     }
-    let mut next_spare = listing.spares.last().map_or(0, |number| number + 1);
-    remove_leftovers(directory, &mut listing, &meta)?;
+    let spares_before = listing.spares.last().map_or(0, |number| number + 1);
+    let mut next_spare = spares_before;
+    remove_leftovers(directory, &listing, &meta)?;
     let session = Session {
         start: found.tail,
         number: last.number.wrapping_add(1),
@@ -138,17 +137,13 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         directory.note_healed()?;
     }
 
-    let mut segments = Vec::new();
-    let older = (meta.start..known.end).step_by(usize::try_from(meta.segment_bytes).unwrap_or(usize::MAX));
-    for base in older.chain(repaired.sealed) {
-        let number = base / meta.segment_bytes;
-        let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
-        segments.push(Arc::new(Segment::unmapped(identity, Arc::clone(directory))));
-    }
+    // Those before the active one need no look before somebody reads them.
+    let sealed = repaired.tail / meta.segment_bytes - meta.start / meta.segment_bytes;
     let active = repaired
         .active
         .map(|(identity, body)| Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory)))));
-    let spares = directory.list()?.spares;
+    // Only what the repair set aside is not in the list.
+    let spares = if next_spare == spares_before { listing.spares } else { directory.list()?.spares };
     let report = RecoveryReport {
         last_close: match (closed, same_boot) {
             (true, _) => LastClose::Clean,
@@ -157,7 +152,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         },
         start: Lsn::new(meta.start),
         end: Lsn::new(repaired.tail),
-        segments: segments.len() as u64 + u64::from(active.is_some()),
+        segments: sealed + u64::from(active.is_some()),
         segments_scanned: found.scanned,
         records_scanned: found.records,
         bytes_scanned: found.bytes,
@@ -175,7 +170,6 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         meta,
         session,
         tail: repaired.tail,
-        segments,
         active,
         spares: open_spares(directory, &spares, &meta, options)?,
         next_spare,
@@ -241,7 +235,6 @@ fn create(
         meta,
         session,
         tail: 0,
-        segments: Vec::new(),
         active: None,
         spares: Vec::new(),
         next_spare: listing.spares.last().map_or(0, |number| number + 1),
@@ -274,7 +267,9 @@ struct Known {
 /// Looks at the headers from the newest segment backwards, to the first that says that everything before it is
 /// durable; so opening does not grow with the log.
 fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Known, Vec<Suspect>)> {
-    let live: Vec<u64> = listing.segments.iter().copied().filter(|base| *base >= meta.start).collect();
+    // Ascending.
+    let first = listing.segments.partition_point(|base| *base < meta.start);
+    let live = listing.segments.get(first..).unwrap_or_default();
     let mut known = Known { end: meta.start };
     let mut suspects = Vec::new();
     for base in live.iter().rev().copied() {
@@ -302,11 +297,14 @@ fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Kn
         }
     }
     suspects.reverse();
-    let first_missing = (meta.start..known.end)
-        .step_by(usize::try_from(meta.segment_bytes).unwrap_or(usize::MAX))
-        .find(|base| live.binary_search(base).is_err());
-    if let Some(base) = first_missing {
-        return Err(missing(directory, base));
+    // Names that fit no place are none of the known segments.
+    let mut there = live.iter().filter(|base| base.is_multiple_of(meta.segment_bytes));
+    let mut base = meta.start;
+    while base < known.end {
+        if there.next() != Some(&base) {
+            return Err(missing(directory, base));
+        }
+        base += meta.segment_bytes;
     }
     if suspects.first().is_none_or(|suspect| suspect.base() != known.end) {
         return Err(missing(directory, known.end));
@@ -352,7 +350,7 @@ fn is_last_word(directory: &Directory, newest: &Suspect, end: u64) -> Result<boo
 }
 
 /// What interrupted operations left: nothing in force.
-fn remove_leftovers(directory: &Directory, listing: &mut Listing, meta: &Meta) -> Result<()> {
+fn remove_leftovers(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<()> {
     for path in &listing.temporaries {
         directory.remove(path)?;
     }

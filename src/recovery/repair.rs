@@ -19,8 +19,6 @@ const ZERO_BYTES: usize = 4096;
 pub(super) struct Repaired {
     pub(super) tail: u64,
     pub(super) truncated: u64,
-    /// Bases of the complete segments among the suspects.
-    pub(super) sealed: Vec<u64>,
     pub(super) active: Option<(Identity, Body)>,
 }
 
@@ -37,7 +35,7 @@ pub(super) fn repair(
         move |error| Error::io("cannot repair a segment", &path, error)
     };
     let truncated = drop_later_segments(directory, &mut suspects, found, next_spare)?;
-    let mut repaired = Repaired { tail: found.tail, truncated, sealed: Vec::new(), active: None };
+    let mut repaired = Repaired { tail: found.tail, truncated, active: None };
     for suspect in &suspects {
         let base = suspect.base();
         for (from, to) in found.holes.iter().filter(|(from, _)| (base..suspect.end()).contains(from)) {
@@ -60,7 +58,6 @@ pub(super) fn repair(
         let bytes = TailMark::encode(Some(mark), &suspect.header.identity);
         let marked = suspect.open().and_then(|file| file.write_all_at(&bytes, AT_TAIL_MARK as u64));
         marked.map_err(failed(suspect.base()))?;
-        repaired.sealed.push(suspect.base());
     }
     if let Some(active) = active {
         let base = active.base();
@@ -81,7 +78,6 @@ pub(super) fn repair(
                 write_padding(&active, found.tail, active.end()).map_err(failed(base))?;
                 file.sync_data().map_err(failed(base))?;
                 repaired.tail = active.end();
-                repaired.sealed.push(base);
             }
         }
     }

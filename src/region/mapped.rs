@@ -134,6 +134,23 @@ impl Region {
         self.memory.stored(offset);
     }
 
+    /// Asks for the cache lines of a small record at `offset`, which is about to be read. Else those behind its header
+    /// are asked for only when the header has come and tells the length.
+    #[inline]
+    pub(crate) fn prefetch(&self, offset: usize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let start = self.memory.start().cast_const().wrapping_add(offset);
+            for line in [0, 64, 128] {
+                // SAFETY: a hint; no address faults, whatever it is.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = offset;
+    }
+
     /// The bytes of a range.
     ///
     /// # Safety

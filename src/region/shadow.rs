@@ -118,6 +118,8 @@ impl Region {
 
     pub(crate) fn populate(&self, _range: Range<usize>) {}
 
+    pub(crate) fn prefetch(&self, _offset: usize) {}
+
     pub(crate) fn len(&self) -> usize {
         HEADER_BYTES as usize + self.words.len() * 8
     }

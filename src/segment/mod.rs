@@ -78,6 +78,19 @@ impl Segment {
         self.body.get()
     }
 
+    /// A record at `lsn` is about to be read.
+    #[inline]
+    pub(crate) fn prefetch(&self, lsn: u64) {
+        if let Some(body) = self.body.get() {
+            body.region.prefetch(self.file_offset(lsn));
+        }
+    }
+
+    /// True where it is mapped to be written to.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.mapped_body().is_some_and(|body| body.region.is_writable())
+    }
+
     /// What it was written through; none if it was only read.
     pub(crate) fn into_region(self) -> Option<Region> {
         self.body.into_inner().map(|body| body.region).filter(Region::is_writable)

@@ -1,6 +1,6 @@
 //! The simulated disk behind the seam: names, and opening.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -55,12 +55,13 @@ impl Storage for Disk {
         state.find(path).map(|_| path.to_owned())
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+    fn list(&self, directory: &Path, tell: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
         let mut state = self.lock();
         state.call(Operation::List)?;
         let paths = state.entries.keys().map(Path::new);
         let inside = paths.filter(|path| path.parent() == Some(directory));
-        Ok(inside.filter_map(|path| path.file_name()).map(OsString::from).collect())
+        inside.filter_map(|path| path.file_name()).for_each(tell);
+        Ok(())
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<File> {

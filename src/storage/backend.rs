@@ -2,7 +2,7 @@
 //! feature `testing` there is a simulated one, which can lose what was not synced.
 
 use core::fmt;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -42,8 +42,8 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// The absolute path of what is there.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// The names in a directory, in no order.
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
+    /// Tells the names in a directory, in no order.
+    fn list(&self, directory: &Path, tell: &mut dyn FnMut(&OsStr)) -> io::Result<()>;
 
     /// What is made by this is kept in its place: what is written again in it needs no new room.
     fn open(&self, path: &Path, access: Access) -> io::Result<File>;

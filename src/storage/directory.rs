@@ -1,18 +1,19 @@
 //! Opening, listing, reading and removing the log's files.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::backend::{Access, File, SharedStorage, Storage, StorageFile};
 use super::lock::WriterLock;
 use super::prepare::rename_or_remove;
-use super::{Body, Boot, Failure, Spare};
+use super::{Body, Boot, Counted, Failure, Spare};
 use crate::error::{Error, Result};
 use crate::format::header::{Header, HeaderError, Identity, PAGE};
 use crate::format::meta::{META_BYTES, Meta};
 use crate::format::name::{self, Name};
 use crate::format::verify::Verifiers;
-use crate::limits::HEADER_BYTES;
+use crate::limits::{HEADER_BYTES, MAPPED_MAX};
 use crate::lsn::Lsn;
 use crate::primitive::{Mutex, Patience, lock};
 use crate::region::Region;
@@ -28,6 +29,8 @@ pub(crate) struct Directory {
     lock: Mutex<Option<WriterLock>>,
     /// What `log.meta` says is known to be on the device.
     meta_is_durable: Mutex<bool>,
+    /// One more than there are mappings of segments.
+    mapped: Counted,
     /// After the writer closed: keeps a later writer from recycling files that are still mapped here.
     pins: Mutex<Option<File>>,
 }
@@ -61,7 +64,16 @@ impl Directory {
         let lock = WriterLock::take(&*storage, &path, boot)?;
         let lock = Mutex::new(Some(lock));
         let (meta_is_durable, pins) = (Mutex::new(false), Mutex::new(None));
-        Ok(Self { storage, path, boot, writer: true, lock, meta_is_durable, pins })
+        Ok(Self {
+            storage,
+            path,
+            boot,
+            writer: true,
+            lock,
+            meta_is_durable,
+            mapped: Counted::default(),
+            pins,
+        })
     }
 
     /// Looks at a directory without a lock.
@@ -74,7 +86,16 @@ impl Directory {
         let boot =
             storage.boot().map_err(|error| Error::io("cannot tell which boot this is", &path, error))?;
         let (lock, meta_is_durable, pins) = (Mutex::new(None), Mutex::new(false), Mutex::new(None));
-        Ok(Self { storage, path, boot, writer: false, lock, meta_is_durable, pins })
+        Ok(Self {
+            storage,
+            path,
+            boot,
+            writer: false,
+            lock,
+            meta_is_durable,
+            mapped: Counted::default(),
+            pins,
+        })
     }
 
     pub(crate) fn storage(&self) -> &SharedStorage {
@@ -128,6 +149,26 @@ impl Directory {
         })
     }
 
+    /// How many segments are mapped.
+    pub(crate) fn mapped(&self) -> usize {
+        Counted::strong_count(&self.mapped) - 1
+    }
+
+    /// Counts one more mapping, until it is dropped.
+    pub(super) fn count_mapping(&self) -> Option<Counted> {
+        Some(Counted::clone(&self.mapped))
+    }
+
+    /// True when there is a file by this segment's name.
+    pub(crate) fn has_segment(&self, base: u64) -> Result<bool> {
+        let path = self.segment_path(base);
+        match self.storage.extent(&path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("cannot stat a segment", &path, error)),
+        }
+    }
+
     pub(crate) fn segment_path(&self, base: u64) -> PathBuf {
         self.path.join(name::segment(base))
     }
@@ -140,14 +181,13 @@ impl Directory {
     pub(crate) fn list(&self) -> Result<Listing> {
         let failed = |error| Error::io("cannot list the log's directory", &self.path, error);
         let mut listing = Listing::default();
-        for entry in self.storage.list(&self.path).map_err(failed)? {
-            match entry.to_str().map_or(Name::Foreign, name::parse) {
-                Name::Segment(base) => listing.segments.push(base),
-                Name::Spare(number) => listing.spares.push(number),
-                Name::Temporary => listing.temporaries.push(self.path.join(entry)),
-                Name::Own | Name::Foreign => {}
-            }
-        }
+        let mut sort = |entry: &OsStr| match entry.to_str().map_or(Name::Foreign, name::parse) {
+            Name::Segment(base) => listing.segments.push(base),
+            Name::Spare(number) => listing.spares.push(number),
+            Name::Temporary => listing.temporaries.push(self.path.join(entry)),
+            Name::Own | Name::Foreign => {}
+        };
+        self.storage.list(&self.path, &mut sort).map_err(failed)?;
         listing.segments.sort_unstable();
         listing.spares.sort_unstable();
         Ok(listing)
@@ -300,6 +340,9 @@ impl Directory {
     }
 
     fn try_map_for_reading(&self, identity: &Identity) -> Result<Body> {
+        if self.mapped() >= MAPPED_MAX {
+            return Err(Error::too_many_mappings(&self.segment_path(identity.base()), None));
+        }
         let file = self.open_segment(identity.base(), Access::Read)?;
         if !self.writer {
             let path = self.segment_path(identity.base());
@@ -324,11 +367,16 @@ impl Directory {
     fn map(&self, file: &dyn StorageFile, header: &Header, write: bool) -> Result<Body> {
         let identity = &header.identity;
         let len = (HEADER_BYTES + identity.segment_bytes) as usize;
-        let region = file
-            .map(len, write)
-            .map_err(|error| Error::io("cannot map a segment", &self.segment_path(identity.base()), error))?;
+        let region = file.map(len, write).map_err(|error| {
+            let path = self.segment_path(identity.base());
+            match error.kind() {
+                io::ErrorKind::OutOfMemory if !write => Error::too_many_mappings(&path, Some(error)),
+                _ => Error::io("cannot map a segment", &path, error),
+            }
+        })?;
         let owed = if write { self.owed(identity.base(), len as u64) } else { 0 };
-        Ok(Body { region, verifiers: Verifiers::new(identity, &header.sessions), owed })
+        let verifiers = Verifiers::new(identity, &header.sessions);
+        Ok(Body { region, verifiers, owed, _counted: self.count_mapping() })
     }
 
     /// Makes a retired segment's file a spare, unless a reader has it mapped: then, and when there are enough

@@ -13,7 +13,7 @@ mod whole;
 pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 pub(crate) use backend::{Extent, Storage};
-pub(crate) use body::Body;
+pub(crate) use body::{Body, Counted};
 pub(crate) use directory::{Directory, Listing};
 pub(crate) use failure::Failure;
 pub(crate) use prepare::{Preparation, Spare, zero};

@@ -145,7 +145,8 @@ impl Directory {
             let _ = storage.remove(&path);
         })?;
         let owed = self.owed(identity.base(), length as u64);
-        Ok(Body { region, verifiers: Verifiers::new(identity, &[*session]), owed })
+        let verifiers = Verifiers::new(identity, &[*session]);
+        Ok(Body { region, verifiers, owed, _counted: self.count_mapping() })
     }
 
     /// Gives the mapping back that the file is filled through, if it was mapped.

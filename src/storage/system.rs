@@ -1,17 +1,24 @@
 //! The real storage: the operating system's files.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
+#[cfg(target_os = "linux")]
+use rustix::fs::RawDir;
 
 use super::backend::{Access, Extent, File, SharedStorage, Storage, StorageFile};
 use super::filesystem;
 use crate::region::Region;
+
+/// Names are asked for by so many bytes at a time.
+#[cfg(target_os = "linux")]
+const NAMES_BYTES: usize = 32 << 10;
 
 /// Identifies one boot of the machine. Two equal values mean that the page cache survived in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +87,25 @@ impl Storage for System {
         fs::canonicalize(path)
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    /// (The standard library allocates twice for each name, which takes longer than the kernel.)
+    #[cfg(target_os = "linux")]
+    fn list(&self, directory: &Path, tell: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
+        let directory = fs::File::open(directory)?;
+        let mut buffer = Vec::with_capacity(NAMES_BYTES);
+        let mut names = RawDir::new(&directory, buffer.spare_capacity_mut());
+        while let Some(entry) = names.next() {
+            match entry {
+                Ok(entry) => tell(OsStr::from_bytes(entry.file_name().to_bytes())),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn list(&self, directory: &Path, tell: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
+        fs::read_dir(directory)?.try_for_each(|entry| entry.map(|entry| tell(&entry.file_name())))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<File> {

@@ -4,11 +4,14 @@
     reason = "the rule is for the library, which the model checker looks into"
 )]
 
+#[path = "../support/sparse.rs"]
+mod sparse;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod full_disk;
 mod lifecycle;
+mod long_logs;
 mod opening;
 mod readers;
 mod sync_errors;

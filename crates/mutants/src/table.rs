@@ -170,9 +170,22 @@ mutants! {
         "RECYCLE: a slot is free when its segment is wholly published";
     pin_ignored "quick": "src/chain/retired.rs",
         "Err(held) => self.held.push(held),"
-        => "#[allow(unsafe_code)]\n                Err(held) => {\n                    unpinned.push(unsafe { core::ptr::read(&*held) });\n                    core::mem::forget(held);\n                }",
+        => "#[allow(unsafe_code)]\n                Err(held) => {\n                    unpinned(unsafe { core::ptr::read(&*held) });\n                    core::mem::forget(held);\n                }",
         LOOM "ring" "a_pin_keeps_the_segment",
         "PIN: a segment is reused when nobody holds it";
+    idle_pin_ignored "quick": "src/chain/list.rs",
+        "Err(held) => *slot = OnceLock::from(held),"
+        => "#[allow(unsafe_code)]\n                    Err(held) => {\n                        idle.push(unsafe { core::ptr::read(&*held) });\n                        core::mem::forget(held);\n                    }",
+        LOOM "ring" "what_is_read_is_not_unmapped",
+        "PIN: a segment is unmapped when nobody holds it";
+    unsynced_segment_unmapped: "src/chain/catalog.rs",
+        "segment.end() <= *settled ||" => "segment.end() >= *settled ||",
+        FILES "scale" "a_long_unsynced_log_is_unmapped_when_it_was_synced",
+        "what a sync goes through stays mapped";
+    idle_segments_stay_mapped: "src/chain/catalog.rs",
+        "if beyond > 0 {" => "if beyond > usize::MAX / 2 {",
+        FILES "scale" "a_reader_of_a_long_log_leaves_few_mappings_behind",
+        "a log has a bounded number of mappings that nobody uses";
     // ---- PUBLISHED
     watermark_passes_open_claims "quick": "src/chain/frontier.rs",
         "Parsed::Unwritten | Parsed::Claimed { .. } => return Ok(()),\n                    Parsed::Padding { bytes } => bytes,"
@@ -202,7 +215,8 @@ mutants! {
         LOOM "sync" "a_publish_during_the_flush_is_not_durable",
         "the target of a sync is taken before its flush";
     flush_skips_a_begun_segment: "src/chain/sync.rs",
-        "if segment.end() <= at {" => "if segment.base() < at {",
+        "self.catalog.find_from(at)"
+        => "self.catalog.find_from(at.next_multiple_of(self.geometry.segment_bytes()))",
         LOOM "sync" "a_publish_during_the_flush_is_not_durable",
         "a sync flushes everything from the durable watermark on";
     durable_store_relaxed "quick": "src/chain/durability.rs",
