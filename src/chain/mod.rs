@@ -15,7 +15,7 @@ mod sync;
 mod watch;
 
 pub(crate) use catalog::{Catalog, View};
-pub(crate) use durability::Durability;
+pub(crate) use durability::{Durability, Flusher};
 pub(crate) use locate::{check_boundary, next_boundary, read_live, read_published, segment_at};
 pub(crate) use retired::Retired;
 pub(crate) use supply::Demand;
