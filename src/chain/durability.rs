@@ -150,8 +150,10 @@ impl Durability {
     fn lead<'a>(&'a self, mut state: MutexGuard<'a, State>, group: Option<u64>, flusher: &mut impl Flusher) {
         state.led = true;
         let next = state.number + 1;
-        if group == Some(next) {
-            *state.members(next) -= 1;
+        match group {
+            Some(number) if number == next => *state.members(next) -= 1,
+            Some(_) => state.expect_one_less(),
+            None => {}
         }
         loop {
             let (joined, expected) = (*state.members(next) + 1, state.expected);
@@ -259,9 +261,16 @@ impl State {
     fn join(&mut self, position: u64, group: &mut Option<u64>) -> u64 {
         let number = self.number + u64::from(position > self.target);
         if *group != Some(number) {
-            *group = Some(number);
+            if group.replace(number).is_some() {
+                self.expect_one_less();
+            }
             *self.members(number) += 1;
         }
         number
+    }
+
+    /// A member of an earlier group, which came just when the target was taken and was not covered, is counted twice.
+    fn expect_one_less(&mut self) {
+        self.expected = self.expected.saturating_sub(1);
     }
 }

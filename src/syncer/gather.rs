@@ -15,7 +15,8 @@ const PAUSE_MAX: Duration = Duration::from_micros(40);
 /// In all it takes so much longer for each who may come: what the processors need for one who does.
 const WAIT_EACH: Duration = Duration::from_micros(3);
 
-/// After it was for nothing, waiting is left out for so many times the time that it took, and then for twice as many.
+/// When it was for nothing a second time, waiting is left out for so many times the time that it took, and then for twice
+/// as many. When it was late, at once.
 const LEFT_OUT: u64 = 32;
 const LEFT_OUT_MAX: u64 = 1024;
 
@@ -26,14 +27,13 @@ pub(super) struct Gathering {
     opened: Instant,
     /// It is left out until then, in nanoseconds since `opened`.
     left_out_until: AtomicU64,
-    /// For so many times as long as it took, when it is for nothing again.
+    /// For so many times as long as it takes, when it is for nothing again.
     left_out: AtomicU64,
 }
 
 impl Gathering {
     pub(super) fn new() -> Self {
-        let left_out = AtomicU64::new(LEFT_OUT);
-        Self { opened: Instant::now(), left_out_until: AtomicU64::new(0), left_out }
+        Self { opened: Instant::now(), left_out_until: AtomicU64::new(0), left_out: AtomicU64::new(0) }
     }
 
     fn nanos(&self, now: Instant) -> u64 {
@@ -48,14 +48,15 @@ impl Gathering {
     fn learn(&self, began: Instant, now: Instant, came: u64, awaited: u64) {
         let (began, now) = (self.nanos(began), self.nanos(now));
         let took = now.saturating_sub(began);
-        // For nothing: less than half came, or they came late, because the processors are busy with others than them.
-        if came * 2 >= awaited && took <= (PAUSE_MAX.as_nanos() as u64).saturating_mul(came + 1) {
-            self.left_out.store(LEFT_OUT, Ordering::Relaxed);
+        // Late: the processors are busy with others than those who come back.
+        let late = took > (2 * PAUSE_MAX.as_nanos() as u64).saturating_mul(came + 1);
+        if !late && came * 2 >= awaited {
+            self.left_out.store(0, Ordering::Relaxed);
             return;
         }
-        let times = self.left_out.load(Ordering::Relaxed);
+        let times = self.left_out.load(Ordering::Relaxed).max(if late { LEFT_OUT } else { 0 });
         self.left_out_until.store(now.saturating_add(took.saturating_mul(times)), Ordering::Relaxed);
-        self.left_out.store((times * 2).min(LEFT_OUT_MAX), Ordering::Relaxed);
+        self.left_out.store((times * 2).clamp(LEFT_OUT, LEFT_OUT_MAX), Ordering::Relaxed);
     }
 }
 
@@ -148,16 +149,21 @@ mod tests {
         assert!(gathering.is_due(at(0)));
         gathering.learn(at(0), at(20), 1, 2);
         assert!(gathering.is_due(at(20)));
+        // Once is nothing.
         gathering.learn(at(20), at(40), 1, 3);
-        assert!(!gathering.is_due(at(679)) && gathering.is_due(at(680)));
+        assert!(gathering.is_due(at(40)));
+        gathering.learn(at(100), at(120), 0, 1);
+        assert!(!gathering.is_due(at(759)) && gathering.is_due(at(760)));
         gathering.learn(at(1000), at(1020), 0, 1);
         assert!(!gathering.is_due(at(2299)) && gathering.is_due(at(2300)));
-        // Late is for nothing as well; in time again, it begins anew.
-        gathering.learn(at(3000), at(4000), 3, 3);
-        assert!(!gathering.is_due(at(131_999)) && gathering.is_due(at(132_000)));
-        gathering.learn(at(200_000), at(200_300), 100, 150);
-        gathering.learn(at(200_300), at(200_320), 0, 1);
-        assert!(!gathering.is_due(at(200_959)) && gathering.is_due(at(200_960)));
+        // In time again, it begins anew.
+        gathering.learn(at(3000), at(3300), 100, 150);
+        gathering.learn(at(3300), at(3320), 0, 1);
+        assert!(gathering.is_due(at(3320)));
+        gathering.learn(at(3400), at(3430), 1, 1);
+        // Late is worse.
+        gathering.learn(at(4000), at(5000), 3, 3);
+        assert!(!gathering.is_due(at(36_999)) && gathering.is_due(at(37_000)));
     }
 
     #[test]
