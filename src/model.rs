@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::Path;
 
 use crate::append::{Appended, append, append_batch, append_with};
-use crate::chain::{Chain, Demand, Geometry, Retired, read_live};
+use crate::chain::{Chain, Demand, Flusher, Geometry, Retired, read_live};
 use crate::error::{Error, Result};
 use crate::format::frame::{Parsed, frame_bytes, parse};
 use crate::format::header::{Identity, Session};
@@ -51,6 +51,46 @@ impl From<Appended> for Written {
 /// A log without files.
 #[derive(Clone, Debug)]
 pub struct Model(std::sync::Arc<Inner>);
+
+/// What a thread carries out while it leads.
+struct Run<'a> {
+    model: &'a Model,
+    moments: u64,
+    patience: Patience,
+}
+
+impl Flusher for Run<'_> {
+    fn gather(&mut self, joined: u64, expected: u64) -> bool {
+        if joined >= expected || self.moments == 0 {
+            return false;
+        }
+        self.moments -= 1;
+        self.patience.pause();
+        true
+    }
+
+    fn target(&mut self) -> Result<u64> {
+        let target = self.model.chain().advance_published()?.position();
+        if target <= self.model.durable() {
+            self.patience.pause();
+        }
+        Ok(target)
+    }
+
+    fn flush(&mut self, from: u64, to: u64) -> Result<()> {
+        let poisoned = |error| Error::poisoned(Path::new("model"), error);
+        let outcome = self.model.chain().flush_published(from, to, |segment, range| {
+            if self.model.0.syncs_fail.load(Ordering::SeqCst) {
+                return Err(poisoned(std::io::ErrorKind::Other.into()));
+            }
+            segment.body()?.region.flush(range).map_err(poisoned)
+        });
+        if let Err(error) = &outcome {
+            self.model.chain().poison(error.clone());
+        }
+        outcome
+    }
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -188,25 +228,13 @@ impl Model {
 
     /// Returns when everything below `position` is durable.
     pub fn make_durable(&self, position: u64) -> Result<()> {
-        let mut patience = Patience::new();
-        self.chain().durability.wait(position, core::time::Duration::ZERO, || self.sync_once(&mut patience))
+        self.gather_durable(position, 0)
     }
 
-    fn sync_once(&self, patience: &mut Patience) -> Result<u64> {
-        let durable = self.durable();
-        let reached = self.chain().sync_published(durable, |segment, range| {
-            if self.0.syncs_fail.load(Ordering::SeqCst) {
-                let failure = std::io::Error::from(std::io::ErrorKind::Other);
-                return Err(Error::poisoned(Path::new("model"), failure));
-            }
-            segment.body()?.region.flush(range).map_err(|error| Error::poisoned(Path::new("model"), error))
-        });
-        match reached {
-            Ok(reached) if reached <= durable => patience.pause(),
-            Ok(_) => {}
-            Err(ref error) => self.chain().poison(error.clone()),
-        }
-        reached
+    /// The same, and before it carries out a sync it lets others come, so many times at most.
+    pub fn gather_durable(&self, position: u64, moments: u64) -> Result<()> {
+        let mut run = Run { model: self, moments, patience: Patience::new() };
+        self.chain().durability.wait(position, &mut run)
     }
 
     pub fn sync(&self) -> Result<()> {

@@ -48,7 +48,7 @@ const ZERO_FILL_NONE: usize = 0;
 const RECYCLE_DEFAULT: usize = 2;
 
 impl Options {
-    /// The defaults: 64 MiB segments, CRC-32C, greedy group commit.
+    /// The defaults: 64 MiB segments, CRC-32C, group commit without a window.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -73,7 +73,7 @@ impl Options {
         self
     }
 
-    /// When appends return and when the log is flushed; greedy group commit by default.
+    /// When appends return and when the log is flushed; group commit without a window by default.
     #[must_use]
     pub fn sync_policy(mut self, policy: SyncPolicy) -> Self {
         self.sync_policy = policy;

@@ -40,8 +40,10 @@ pub enum SyncPolicy {
     },
     /// Appends return when durable; one sync serves all that gathered.
     Grouped {
-        /// How long to gather after the first waiter. Zero (the default) is greedy: the next sync
-        /// starts the moment the device is free, so groups form by themselves.
+        /// How long to gather after the first waiter. With zero (the default) groups form by themselves: who comes
+        /// while a sync runs is served by the next one. That one begins as soon as those whom the last one served
+        /// have come back; it waits some tens of microseconds for them, and a little longer for a hundred, where
+        /// they used to come back at once. A lone caller never waits.
         window: Duration,
     },
 }
@@ -53,7 +55,7 @@ impl SyncPolicy {
         Self::Periodic { interval, bytes: None, records: None }
     }
 
-    /// `Grouped` without a window: the greedy form, recommended to most users.
+    /// `Grouped` without a window, where groups form by themselves: recommended to most users.
     #[must_use]
     pub const fn grouped() -> Self {
         Self::Grouped { window: Duration::ZERO }

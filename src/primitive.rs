@@ -6,6 +6,10 @@
 //! through re-exports.
 #![allow(clippy::disallowed_types)]
 
+mod gate;
+
+pub(crate) use gate::Gate;
+
 use std::sync::PoisonError;
 
 #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
@@ -150,6 +154,16 @@ pub(crate) fn wait_timeout<'a, T>(
     condvar.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
 }
 
+/// Lets other threads run.
+pub(crate) fn yield_now() {
+    #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
+    std::thread::yield_now();
+    #[cfg(tidelog_loom)]
+    loom::thread::yield_now();
+    #[cfg(tidelog_shuttle)]
+    shuttle::thread::yield_now();
+}
+
 /// Waiting for another thread's progress that nobody announces: spins, then yields, then sleeps for
 /// up to a millisecond at a time.
 #[derive(Debug, Default)]
@@ -176,14 +190,9 @@ impl Patience {
         }
     }
 
-    #[cfg(tidelog_loom)]
+    #[cfg(any(tidelog_loom, tidelog_shuttle))]
     pub(crate) fn pause(&mut self) {
-        loom::thread::yield_now();
-    }
-
-    #[cfg(tidelog_shuttle)]
-    pub(crate) fn pause(&mut self) {
-        shuttle::thread::yield_now();
+        yield_now();
     }
 
     /// Progress was seen: the next pause is short again.

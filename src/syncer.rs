@@ -1,12 +1,16 @@
 //! Making the published log durable: one sync, and the thread that does it periodically.
 
+mod gather;
+
 use std::time::{Duration, Instant};
 
-use crate::chain::Chain;
+use self::gather::{Gather, Gathering};
+use crate::chain::{Chain, Flusher};
 use crate::error::{Error, Result};
 use crate::limits::HEADER_BYTES;
 use crate::policy::SyncPolicy;
-use crate::primitive::{Arc, Condvar, Mutex, Patience, lock, wait_timeout};
+use crate::primitive::{Arc, AtomicU64, Condvar, Mutex, Ordering, Patience, lock, wait_timeout};
+use crate::segment::Segment;
 use crate::stats::Counters;
 use crate::storage::Directory;
 
@@ -20,6 +24,9 @@ pub(crate) struct Syncer {
     directory: Arc<Directory>,
     policy: SyncPolicy,
     counters: Arc<Counters>,
+    gathering: Gathering,
+    /// How far ahead faults were taken.
+    populated: AtomicU64,
 }
 
 impl Syncer {
@@ -29,56 +36,65 @@ impl Syncer {
         policy: SyncPolicy,
         counters: Arc<Counters>,
     ) -> Self {
-        Self { chain, directory, policy, counters }
+        Self { chain, directory, policy, counters, gathering: Gathering::new(), populated: AtomicU64::new(0) }
     }
 
     /// Returns when everything below `position` is durable, by the policy's way of gathering.
     pub(crate) fn make_durable(&self, position: u64) -> Result<()> {
-        let window = match self.policy {
-            SyncPolicy::Grouped { window } => window,
-            _ => Duration::ZERO,
+        let gathering = match self.policy {
+            SyncPolicy::Grouped { window } if window.is_zero() => Gather::Returning(&self.gathering),
+            SyncPolicy::Grouped { window } => Gather::Window(window),
+            _ => Gather::Never,
         };
-        self.sync_to(position, window)
+        self.carry_out(position, gathering)
     }
 
     /// As `make_durable`, without gathering.
-    pub(crate) fn sync_to(&self, position: u64, window: Duration) -> Result<()> {
-        let mut patience = Patience::new();
-        self.chain.durability.wait(position, window, || self.sync_once(&mut patience))
+    pub(crate) fn sync_to(&self, position: u64) -> Result<()> {
+        self.carry_out(position, Gather::Never)
     }
 
-    /// One sync: of everything that is published now. Returns the new durable watermark.
-    fn sync_once(&self, patience: &mut Patience) -> Result<u64> {
-        let durable = self.chain.durability.durable();
-        let began = Instant::now();
-        let reached = self.chain.sync_published(durable, |segment, range| {
-            let path = self.directory.segment_path(segment.base());
-            segment.body()?.region.flush(range).map_err(|error| Error::poisoned(&path, error))?;
-            self.chain.see_whole(segment)
-        });
-        let reached = reached.map_err(|error| self.poison(error))?;
-        if reached <= durable {
-            // The claim that is waited for, or one before it, is still being written.
-            patience.pause();
-            self.chain.see_progress_possible().map_err(|error| self.poison(error))?;
-            return Ok(durable);
+    fn carry_out(&self, position: u64, gather: Gather<'_>) -> Result<()> {
+        let mut run = Run { syncer: self, gather, patience: Patience::new(), reached: None };
+        let outcome = self.chain.durability.wait(position, &mut run);
+        // After the others were woken.
+        if let Some(reached) = run.reached {
+            self.take_faults(reached);
         }
-        self.counters.note_sync(began.elapsed());
-        self.after_sync(reached);
-        Ok(reached)
+        outcome
     }
 
-    /// Leaves evidence for the next opening, and takes the faults that the sync left for the writers.
-    fn after_sync(&self, durable: u64) {
-        let catalog = &self.chain.catalog;
-        // At the very end of a segment the next one may not be there yet.
-        let segment = catalog.find_at(durable).or_else(|| catalog.find_at(durable.checked_sub(1)?));
-        let Some(segment) = segment else { return };
-        segment.store_durable_hint(durable);
-        if let (Some(body), true) = (segment.mapped_body(), self.policy != SyncPolicy::None) {
+    /// Leaves evidence for the next opening.
+    fn leave_hint(&self, durable: u64) {
+        if let Some(segment) = self.segment_at(durable) {
+            segment.store_durable_hint(durable);
+        }
+    }
+
+    /// Takes the faults that a sync left for the writers, and those of pages that nobody has touched.
+    fn take_faults(&self, durable: u64) {
+        if self.policy == SyncPolicy::None {
+            return;
+        }
+        // Where appends wait for syncs, one small sync follows another, and each has protected one page again: not worth a
+        // look at all of those that are ready. Relaxed: with an old value faults are taken twice, or by the writers.
+        let ready = self.populated.load(Ordering::Relaxed);
+        if self.policy.acknowledges_durable() && durable + (POPULATE_AHEAD_BYTES / 2) as u64 <= ready {
+            return;
+        }
+        let Some(segment) = self.segment_at(durable) else { return };
+        if let Some(body) = segment.mapped_body() {
             let tail = segment.file_offset(durable);
             body.region.populate(tail..tail + POPULATE_AHEAD_BYTES);
+            // At a segment's end that reaches into the next one, where the keeper has done so much.
+            self.populated.store(durable + POPULATE_AHEAD_BYTES as u64, Ordering::Relaxed);
         }
+    }
+
+    /// At the very end of a segment the next one may not be there yet.
+    fn segment_at(&self, durable: u64) -> Option<Arc<Segment>> {
+        let catalog = &self.chain.catalog;
+        catalog.find_at(durable).or_else(|| catalog.find_at(durable.checked_sub(1)?))
     }
 
     #[cold]
@@ -87,6 +103,47 @@ impl Syncer {
         self.directory.note_poisoned();
         self.chain.poison(error.clone());
         error
+    }
+}
+
+/// What a caller carries out while it leads.
+struct Run<'a> {
+    syncer: &'a Syncer,
+    gather: Gather<'a>,
+    patience: Patience,
+    /// How far it made the log durable.
+    reached: Option<u64>,
+}
+
+impl Flusher for Run<'_> {
+    fn gather(&mut self, joined: u64, expected: u64) -> bool {
+        self.gather.step(joined, expected)
+    }
+
+    fn target(&mut self) -> Result<u64> {
+        let chain = &self.syncer.chain;
+        let target = chain.advance_published().map_err(|error| self.syncer.poison(error))?.position();
+        if target <= chain.durability.durable() {
+            // The claim that is waited for, or one before it, is still being written.
+            self.patience.pause();
+            chain.see_progress_possible().map_err(|error| self.syncer.poison(error))?;
+        }
+        Ok(target)
+    }
+
+    fn flush(&mut self, from: u64, to: u64) -> Result<()> {
+        let Syncer { chain, directory, counters, .. } = self.syncer;
+        let began = Instant::now();
+        let outcome = chain.flush_published(from, to, |segment, range| {
+            let flushed = segment.body()?.region.flush(range);
+            flushed.map_err(|error| Error::poisoned(&directory.segment_path(segment.base()), error))?;
+            chain.see_whole(segment)
+        });
+        outcome.map_err(|error| self.syncer.poison(error))?;
+        counters.note_sync(began.elapsed());
+        self.syncer.leave_hint(to);
+        self.reached = Some(to);
+        Ok(())
     }
 }
 
@@ -155,7 +212,7 @@ pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
             }
         };
         records_synced = chain.records_published();
-        if syncer.sync_to(published.position(), Duration::ZERO).is_err() {
+        if syncer.sync_to(published.position()).is_err() {
             // Poisoned: everybody has been told.
             break;
         }

@@ -62,6 +62,44 @@ fn followers_take_turns() {
     });
 }
 
+/// One who leads lets others come first. Whether they do or not, each is served, and somebody leads the next sync.
+#[test]
+fn who_leads_lets_others_join() {
+    check(2, || {
+        let model = Model::new(2);
+        let other = spawn(&model, |model| {
+            let written = model.append(b"").unwrap();
+            model.gather_durable(written.end, 1).unwrap();
+            model.assert_durable_is_flushed();
+        });
+        for _ in 0..2 {
+            let written = model.append(b"").unwrap();
+            model.gather_durable(written.end, 1).unwrap();
+            assert!(model.durable() >= written.end);
+        }
+        other.join().unwrap();
+        model.assert_durable_is_flushed();
+    });
+}
+
+/// Three who wait for records that all are published: the sync of whoever leads covers the others, also those who come
+/// when it has begun. They are woken by it, and nobody waits for a sync that nobody needs.
+#[test]
+fn one_sync_serves_all_that_it_covers() {
+    check(2, || {
+        let model = Model::new(2);
+        let ends = [b"one", b"two"].map(|payload| model.append(payload).unwrap().end);
+        let others = ends.map(|end| spawn(&model, move |model| model.make_durable(end).unwrap()));
+        let written = model.append(b"").unwrap();
+        model.make_durable(written.end).unwrap();
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(model.durable(), written.end);
+        model.assert_durable_is_flushed();
+    });
+}
+
 /// Who only waits for others' syncs is woken by each that reaches far enough.
 #[test]
 fn a_waiter_is_woken() {
@@ -112,6 +150,27 @@ fn poison_reaches_everybody() {
         }
         assert_eq!(model.append(b"").unwrap_err().kind(), ErrorKind::Poisoned);
         assert_eq!(model.durable(), 0);
+    });
+}
+
+/// Poison from elsewhere while one carries out a sync, or gathers for it, and another is about to sleep until it ends.
+#[test]
+fn poison_wakes_who_joined() {
+    check(2, || {
+        let model = Model::new(2);
+        let end = model.append(b"").unwrap().end;
+        let other = spawn(&model, move |model| model.gather_durable(end, 1));
+        let poisoner = spawn(&model, |model| model.poison());
+        let mine = model.gather_durable(end, 1);
+        poisoner.join().unwrap();
+        let durable = model.durable();
+        for outcome in [mine, other.join().unwrap()] {
+            match outcome {
+                Ok(()) => assert_eq!(durable, end),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Poisoned),
+            }
+        }
+        assert_eq!(model.append(b"").unwrap_err().kind(), ErrorKind::Poisoned);
     });
 }
 

@@ -1,45 +1,80 @@
 //! The durable watermark: who syncs, who waits, and what a failed sync does.
 //!
-//! A caller that waits and finds no sync running carries one out itself, for everybody that is published by
-//! then; those who come meanwhile wait, and one of them carries out the next. So a lone caller hands nothing
-//! over, and groups form by themselves.
-
-use std::time::Duration;
+//! A caller that waits and finds nobody leading leads: it carries out a sync, for everybody that is published by then.
+//! So a lone caller hands nothing over, and groups form by themselves. Who comes while another leads joins a group:
+//! that of the sync in flight if its target covers the caller, else the next one. Each group sleeps at a gate of its
+//! own: a sync wakes those that it served, who return without taking a lock, and one of the next group, who leads.
 
 use crossbeam_utils::CachePadded;
 
 use crate::error::{Error, Result};
-use crate::primitive::{AtomicU64, Condvar, Mutex, Ordering, lock, wait};
+use crate::primitive::{AtomicU64, Gate, Mutex, MutexGuard, Ordering, lock};
+
+/// Two groups have members: that of the sync in flight, and the next one. With more gates than that, who is slow to
+/// wake stands in nobody's way.
+const GATES: u64 = if cfg!(any(tidelog_loom, tidelog_shuttle)) { 2 } else { 4 };
+
+/// What a sync consists of, for the one who carries it out.
+pub(crate) trait Flusher {
+    /// Before a sync for which `joined` wait, this thread included, and for which the last one lets expect
+    /// `expected`. True when others had a moment to come, and it is to be asked again.
+    fn gather(&mut self, joined: u64, expected: u64) -> bool;
+
+    /// How far the log is published. Where that is not beyond the durable watermark, it has waited a moment.
+    fn target(&mut self) -> Result<u64>;
+
+    /// Makes the log durable between the two.
+    fn flush(&mut self, from: u64, to: u64) -> Result<()>;
+}
 
 #[derive(Debug)]
 pub(crate) struct Durability {
     durable: CachePadded<AtomicU64>,
-    state: Mutex<State>,
-    /// The watermark moved, a sync ended, or the log was poisoned.
-    changed: Condvar,
+    state: CachePadded<Mutex<State>>,
+    /// Where groups sleep, by their number.
+    gates: [CachePadded<Gate>; GATES as usize],
+    /// Where those sleep who never lead.
+    onlookers: Gate,
 }
 
 #[derive(Debug)]
 struct State {
-    /// A thread is carrying out a sync.
-    running: bool,
-    /// Threads that sleep on `changed`.
-    sleepers: u64,
+    /// A thread leads: it gathers, or carries out a sync.
+    led: bool,
+    /// The number of the sync in flight, or of the last one; and of its group.
+    number: u64,
+    /// How far it reaches.
+    target: u64,
+    /// How many have joined, by group.
+    joined: [u64; GATES as usize],
+    onlookers: u64,
+    /// How many may want the next sync: those who were served by the last one, if all of them come back, and those who wait.
+    expected: u64,
     poison: Option<Error>,
 }
 
 impl Durability {
     pub(crate) fn new(tail: u64) -> Self {
+        let state = State {
+            led: false,
+            number: 0,
+            target: tail,
+            joined: [0; GATES as usize],
+            onlookers: 0,
+            expected: 1,
+            poison: None,
+        };
         Self {
             durable: CachePadded::new(AtomicU64::new(tail)),
-            state: Mutex::new(State { running: false, sleepers: 0, poison: None }),
-            changed: Condvar::new(),
+            state: CachePadded::new(Mutex::new(state)),
+            gates: Default::default(),
+            onlookers: Gate::default(),
         }
     }
 
     /// Everything below is on stable storage.
     pub(crate) fn durable(&self) -> u64 {
-        // DURABLE, acquire side: pairs with the release store in `wait`. Who sees it sees the published watermark
+        // DURABLE, acquire side: pairs with the release store in `finish`. Who sees it sees the published watermark
         // at least as far, and what was published below.
         self.durable.load(Ordering::Acquire)
     }
@@ -60,25 +95,31 @@ impl Durability {
         let mut state = lock(&self.state);
         let error = refuse();
         state.poison.get_or_insert(error);
-        drop(state);
-        self.changed.notify_all();
+        self.wake_everybody(state);
     }
 
-    /// Returns when everything below `position` is durable. Unless a sync is running, this thread gathers for
-    /// `window` and carries one out: `sync` makes the published log durable and returns how far it went.
+    fn wake_everybody(&self, state: MutexGuard<'_, State>) {
+        let gates = || self.gates.iter().map(|gate| &**gate).chain([&self.onlookers]);
+        gates().for_each(Gate::open);
+        drop(state);
+        gates().for_each(Gate::wake_all);
+    }
+
+    fn gate(&self, number: u64) -> &Gate {
+        &self.gates[(number % GATES) as usize]
+    }
+
+    /// Returns when everything below `position` is durable. Unless somebody leads, this thread does, with `flusher`.
     ///
     /// # Errors
     /// What poisoned the log, unless the position was durable before.
-    pub(crate) fn wait(
-        &self,
-        position: u64,
-        mut window: Duration,
-        mut sync: impl FnMut() -> Result<u64>,
-    ) -> Result<()> {
+    pub(crate) fn wait(&self, position: u64, flusher: &mut impl Flusher) -> Result<()> {
         if self.durable() >= position {
             return Ok(());
         }
         let mut state = lock(&self.state);
+        // The group that this thread is counted in.
+        let mut group = None;
         loop {
             if self.durable() >= position {
                 return Ok(());
@@ -86,36 +127,107 @@ impl Durability {
             if let Some(error) = &state.poison {
                 return Err(error.clone());
             }
-            if state.running {
-                state = self.sleep(state);
+            if !state.led {
+                self.lead(state, group.take(), flusher);
+                state = lock(&self.state);
                 continue;
             }
-            state.running = true;
+            let number = state.join(position, &mut group);
+            let gate = self.gate(number);
+            let ticket = gate.ticket();
             drop(state);
-            if !window.is_zero() {
-                std::thread::sleep(window);
-                window = Duration::ZERO;
+            gate.sleep(ticket);
+            // Who was served returns without the lock, for which all the others would queue. Nobody relies on it to
+            // lead: see `State::join`.
+            if self.durable() >= position {
+                return Ok(());
             }
-            let outcome = sync();
             state = lock(&self.state);
-            state.running = false;
-            let news = match outcome {
-                // The watermark never moves again once a sync has failed.
-                Ok(reached) if state.poison.is_none() && reached > self.hint() => {
-                    // DURABLE, release side: pairs with the acquire load in `durable`.
-                    self.durable.store(reached, Ordering::Release);
-                    true
-                }
-                // Nothing new was published: this thread tries again, so nobody needs to be told.
-                Ok(_) => false,
-                Err(error) => {
-                    state.poison.get_or_insert(error);
-                    true
-                }
-            };
-            if news && state.sleepers > 0 {
-                self.changed.notify_all();
+        }
+    }
+
+    /// Carries out one sync. This thread was a member of `group`.
+    fn lead<'a>(&'a self, mut state: MutexGuard<'a, State>, group: Option<u64>, flusher: &mut impl Flusher) {
+        state.led = true;
+        let next = state.number + 1;
+        match group {
+            Some(number) if number == next => *state.members(next) -= 1,
+            Some(_) => state.expect_one_less(),
+            None => {}
+        }
+        loop {
+            let (joined, expected) = (*state.members(next) + 1, state.expected);
+            drop(state);
+            if !flusher.gather(joined, expected) {
+                break;
             }
+            state = lock(&self.state);
+        }
+        let durable = self.durable();
+        let outcome = self.take_off(durable, flusher);
+        let outcome = outcome.and_then(|target| flusher.flush(durable, target).map(|()| target));
+        self.finish(outcome);
+    }
+
+    /// Takes the target of the next sync, when there is something to sync. From then on its group is closed to those
+    /// who lie beyond.
+    fn take_off(&self, durable: u64, flusher: &mut impl Flusher) -> Result<u64> {
+        loop {
+            let target = flusher.target()?;
+            let mut state = lock(&self.state);
+            if target > durable {
+                state.number += 1;
+                state.target = target;
+                return Ok(target);
+            }
+            // A claim before that of this thread is still open; poison can keep it so for ever.
+            if let Some(error) = &state.poison {
+                return Err(error.clone());
+            }
+        }
+    }
+
+    /// Moves the watermark, wakes the sync's group and, before that, who leads the next.
+    fn finish(&self, outcome: Result<u64>) {
+        let mut state = lock(&self.state);
+        state.led = false;
+        match outcome {
+            // The watermark never moves again once a sync has failed.
+            Ok(target) if state.poison.is_none() => {
+                // DURABLE, release side: pairs with the acquire load in `durable`.
+                self.durable.store(target, Ordering::Release);
+            }
+            Ok(_) => return,
+            Err(error) => {
+                state.poison.get_or_insert(error);
+                return self.wake_everybody(state);
+            }
+        }
+        let (served, next) = (self.gate(state.number), self.gate(state.number + 1));
+        let number = state.number;
+        let members = core::mem::take(state.members(number));
+        let heirs = *state.members(number + 1);
+        let onlookers = core::mem::take(&mut state.onlookers);
+        state.expected = heirs + members + 1;
+        // Openings under the lock, wake-ups without it; and no system call where nobody sleeps.
+        if heirs > 0 {
+            next.open();
+        }
+        if members > 0 {
+            served.open();
+        }
+        if onlookers > 0 {
+            self.onlookers.open();
+        }
+        drop(state);
+        if heirs > 0 {
+            next.wake_one();
+        }
+        if members > 0 {
+            served.wake_all();
+        }
+        if onlookers > 0 {
+            self.onlookers.wake_all();
         }
     }
 
@@ -129,17 +241,36 @@ impl Durability {
             if let Some(error) = &state.poison {
                 return Err(error.clone());
             }
-            state = self.sleep(state);
+            state.onlookers += 1;
+            let ticket = self.onlookers.ticket();
+            drop(state);
+            self.onlookers.sleep(ticket);
+            state = lock(&self.state);
         }
     }
+}
 
-    fn sleep<'a>(
-        &'a self,
-        mut state: crate::primitive::MutexGuard<'a, State>,
-    ) -> crate::primitive::MutexGuard<'a, State> {
-        state.sleepers += 1;
-        let mut state = wait(&self.changed, state);
-        state.sleepers -= 1;
-        state
+impl State {
+    fn members(&mut self, number: u64) -> &mut u64 {
+        &mut self.joined[(number % GATES) as usize]
+    }
+
+    /// Counts a thread among the group that will be served first of those that cover `position`, once. So members of
+    /// the next group are covered by the next sync and not by the one in flight: when that one ends, whichever of them
+    /// is woken still needs a sync, and leads it.
+    fn join(&mut self, position: u64, group: &mut Option<u64>) -> u64 {
+        let number = self.number + u64::from(position > self.target);
+        if *group != Some(number) {
+            if group.replace(number).is_some() {
+                self.expect_one_less();
+            }
+            *self.members(number) += 1;
+        }
+        number
+    }
+
+    /// A member of an earlier group, which came just when the target was taken and was not covered, is counted twice.
+    fn expect_one_less(&mut self) {
+        self.expected = self.expected.saturating_sub(1);
     }
 }

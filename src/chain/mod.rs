@@ -16,7 +16,7 @@ mod sync;
 mod watch;
 
 pub(crate) use catalog::{Catalog, UNMAPPED_FOR_ONE, View};
-pub(crate) use durability::Durability;
+pub(crate) use durability::{Durability, Flusher};
 pub(crate) use list::{List, Origin, Shelf};
 pub(crate) use locate::{check_boundary, frame_in, next_boundary, read_live, read_published, segment_at};
 pub(crate) use retired::Retired;

@@ -25,16 +25,14 @@ impl Chain {
         }
     }
 
-    /// Flushes from `durable` to the published watermark as it is now, and returns how far that is: no further
-    /// than `durable` when nothing new is published. `flush` makes a range of a segment's file durable.
-    pub(crate) fn sync_published(
+    /// Flushes from `from` to `target`, which is published. `flush` makes a range of a segment's file durable.
+    pub(crate) fn flush_published(
         &self,
-        durable: u64,
+        from: u64,
+        target: u64,
         mut flush: impl FnMut(&Segment, Range<usize>) -> Result<()>,
-    ) -> Result<u64> {
-        // The target is taken before the flush: what is published while it runs is not covered by it.
-        let target = self.advance_published()?.position();
-        let mut at = durable;
+    ) -> Result<()> {
+        let mut at = from;
         // One by one: a view that is held for as long as the flush keeps idle segments from being unmapped. A segment
         // that was retired meanwhile is not there, and needs no sync any more.
         while let Some(segment) = self.catalog.find_from(at) {
@@ -48,6 +46,6 @@ impl Chain {
             }
             at = segment.end().min(target);
         }
-        Ok(target)
+        Ok(())
     }
 }

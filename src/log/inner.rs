@@ -161,7 +161,7 @@ impl Inner {
     }
 
     pub(super) fn sync_all(&self) -> Result<()> {
-        self.syncer.sync_to(self.chain.written_end(), std::time::Duration::ZERO)
+        self.syncer.sync_to(self.chain.written_end())
     }
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
@@ -230,7 +230,7 @@ impl Inner {
     fn finish(&self, meta: &mut Meta) -> Result<()> {
         let end = self.chain.written_end();
         self.chain.wait_published(end)?;
-        self.syncer.sync_to(end, std::time::Duration::ZERO)?;
+        self.syncer.sync_to(end)?;
         if let Some(error) = self.chain.durability.poison() {
             return Err(error);
         }

@@ -210,49 +210,81 @@ mutants! {
         LOOM "publish" "a_snapshot_has_what_returned",
         "a snapshot has every record whose append returned";
     // ---- DURABLE
-    durable_read_after_the_flush "quick": "src/chain/sync.rs",
-        "        Ok(target)" => "        Ok(self.advance_published()?.position())",
-        LOOM "sync" "a_publish_during_the_flush_is_not_durable",
-        "the target of a sync is taken before its flush";
     flush_skips_a_begun_segment: "src/chain/sync.rs",
         "self.catalog.find_from(at)"
         => "self.catalog.find_from(at.next_multiple_of(self.geometry.segment_bytes()))",
         LOOM "sync" "a_publish_during_the_flush_is_not_durable",
         "a sync flushes everything from the durable watermark on";
+    target_taken_after_the_flush "quick": "src/chain/durability.rs",
+        "flusher.flush(durable, target).map(|()| target)"
+        => "flusher.flush(durable, target).and_then(|()| flusher.target())",
+        LOOM "sync" "a_publish_during_the_flush_is_not_durable",
+        "the target of a sync is taken before its flush";
     durable_store_relaxed "quick": "src/chain/durability.rs",
-        "self.durable.store(reached, Ordering::Release);" => "self.durable.store(reached, Ordering::Relaxed);",
+        "self.durable.store(target, Ordering::Release);" => "self.durable.store(target, Ordering::Relaxed);",
         LOOM "sync" "what_is_durable_is_published",
         "DURABLE, release side";
+    wake_lost "quick": "src/chain/durability.rs",
+        "        if members > 0 {\n            served.wake_all();" => "        if members > 1 {\n            served.wake_all();",
+        LOOM "sync" "one_sync_serves_all_that_it_covers",
+        "a sync wakes everybody whom it served";
+    one_of_the_group_is_woken: "src/chain/durability.rs",
+        "served.wake_all();" => "served.wake_one();",
+        LOOM "sync" "one_sync_serves_all_that_it_covers",
+        "a sync wakes everybody whom it served";
+    gate_stays_shut "quick": "src/chain/durability.rs",
+        "        if members > 0 {\n            served.open();\n        }\n" => "",
+        LOOM "sync" "one_sync_serves_all_that_it_covers",
+        "a sleeper whose ticket is older than the news does not sleep";
+    onlookers_sleep_on: "src/chain/durability.rs",
+        "        if onlookers > 0 {\n            self.onlookers.wake_all();" => "        if onlookers > 1 {\n            self.onlookers.wake_all();",
+        LOOM "sync" "a_waiter_is_woken",
+        "a sync wakes those who only wait";
+    nobody_leads_the_next "quick": "src/chain/durability.rs",
+        "        if heirs > 0 {\n            next.wake_one();" => "        if heirs > 1 {\n            next.wake_one();",
+        LOOM "sync" "acknowledged_is_flushed",
+        "who carried out a sync wakes one who leads the next";
+    heirs_ticket_stays_good: "src/chain/durability.rs",
+        "        if heirs > 0 {\n            next.open();\n        }\n" => "",
+        LOOM "sync" "acknowledged_is_flushed",
+        "a member of the next group that is about to sleep looks whether it leads";
+    served_among_the_next "quick": "src/chain/durability.rs",
+        "u64::from(position > self.target)" => "u64::from(position >= self.target)",
+        LOOM "sync" "one_sync_serves_all_that_it_covers",
+        "who is covered by the sync in flight joins its group, and is never woken to lead";
+    leader_never_steps_down: "src/chain/durability.rs",
+        "state.led = false;" => "let _ = state.led;",
+        LOOM "sync" "acknowledged_is_flushed",
+        "who carried out a sync lets the next one lead";
+    follower_believes_the_leader "quick": "src/chain/durability.rs",
+        "            gate.sleep(ticket);\n            // Who was"
+        => "            gate.sleep(ticket);\n            return Ok(());\n            // Who was",
+        LOOM "sync" "acknowledged_is_flushed",
+        "a follower whose record lies above the sync in flight waits for the next";
     durable_load_relaxed: "src/chain/durability.rs",
         "self.durable.load(Ordering::Acquire)" => "self.durable.load(Ordering::Relaxed)",
         LOOM "sync" "what_is_durable_is_published",
         "DURABLE, acquire side";
-    wake_lost "quick": "src/chain/durability.rs",
-        "if news && state.sleepers > 0 {" => "if news && state.sleepers > 1 {",
-        LOOM "sync" "a_waiter_is_woken",
-        "a sync wakes everybody who sleeps";
-    leader_never_steps_down: "src/chain/durability.rs",
-        "state.running = false;" => "let _ = state.running;",
-        LOOM "sync" "acknowledged_is_flushed",
-        "who carried out a sync lets the next one lead";
-    follower_believes_the_leader "quick": "src/chain/durability.rs",
-        "                state = self.sleep(state);\n                continue;"
-        => "                drop(self.sleep(state));\n                return Ok(());",
-        LOOM "sync" "acknowledged_is_flushed",
-        "a follower whose record lies above the sync in flight waits for the next";
     // ---- Poison
     poison_forgotten "quick": "src/chain/durability.rs",
-        "            if let Some(error) = &state.poison {\n                return Err(error.clone());\n            }\n            if state.running {"
-        => "            if let Some(error) = state.poison.take() {\n                return Err(error);\n            }\n            if state.running {",
+        "            if let Some(error) = &state.poison {\n                return Err(error.clone());\n            }\n            if !state.led {"
+        => "            if let Some(error) = state.poison.take() {\n                return Err(error);\n            }\n            if !state.led {",
         LOOM "sync" "poison_reaches_everybody",
         "poison stays: everybody gets it";
-    poison_wakes_nobody: "src/chain/durability.rs",
-        "        drop(state);\n        self.changed.notify_all();" => "        drop(state);",
+    poison_wakes_nobody "quick": "src/chain/durability.rs",
+        "        drop(state);\n        gates().for_each(Gate::wake_all);" => "        drop(state);",
         LOOM "sync" "poison_wakes_a_sleeper",
         "poison wakes who sleeps";
+    poison_leaves_the_gates_shut: "src/chain/durability.rs",
+        "        gates().for_each(Gate::open);\n" => "",
+        LOOM "sync" "poison_wakes_a_sleeper",
+        "poison reaches who is about to sleep";
+    poison_wakes_onlookers_alone: "src/chain/durability.rs",
+        "self.gates.iter().map(|gate| &**gate).chain([&self.onlookers])" => "self.gates.iter().map(|gate| &**gate).take(0).chain([&self.onlookers])",
+        LOOM "sync" "poison_wakes_who_joined",
+        "poison wakes the members of every group";
     watermark_moves_after_poison "quick": "src/chain/durability.rs",
-        "Ok(reached) if state.poison.is_none() && reached > self.hint() => {"
-        => "Ok(reached) if reached > self.hint() => {",
+        "Ok(target) if state.poison.is_none() => {" => "Ok(target) => {",
         LOOM "sync" "the_watermark_stands_still_after_poison",
         "the durable watermark never moves again after poison";
     poison_leaves_claims_waiting: "src/chain/mod.rs",
@@ -308,16 +340,17 @@ mutants! {
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "a sync covers the page that the watermark lies in";
     sync_of_nothing "quick": "src/syncer.rs",
-        "segment.body()?.region.flush(range).map_err(|error| Error::poisoned(&path, error))"
-        => "{ let _ = (segment.body()?, range, &path); Ok(()) }",
+        "let flushed = segment.body()?.region.flush(range);"
+        => "let flushed = segment.body().map(|_| drop(range)).map_err(|_| std::io::Error::other(\"\"));",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "the watermark moves after a flush";
     old_tail_not_synced_at_a_roll: "src/chain/sync.rs",
         "            if begin < end {" => "            if begin < end && segment.end() > target {",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "a sync covers the end of the segment before the roll too";
-    durable_beyond_the_flush: "src/chain/sync.rs",
-        "        Ok(target)" => "        Ok(self.advance_published()?.position().max(target + 8))",
+    durable_beyond_the_flush: "src/chain/durability.rs",
+        "flusher.flush(durable, target).map(|()| target)"
+        => "flusher.flush(durable, target).and_then(|()| flusher.target()).map(|now| now.max(target + 8))",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "the watermark is what was published before the flush began";
     hint_too_far: "src/syncer.rs",
@@ -333,8 +366,8 @@ mutants! {
         SIM "sim" "sync_errors::the_nth_sync_fails",
         "a failed sync ends the log for good";
     sync_failure_swallowed: "src/syncer.rs",
-        "segment.body()?.region.flush(range).map_err(|error| Error::poisoned(&path, error))"
-        => "{ let _ = segment.body()?.region.flush(range); let _ = &path; Ok(()) }",
+        "let flushed = segment.body()?.region.flush(range);"
+        => "let flushed = segment.body()?.region.flush(range).or(std::io::Result::Ok(()));",
         SIM "sim" "sync_errors::the_nth_sync_fails",
         "a failed sync is told";
     failed_preparation_forgiven: "src/keeper.rs",
@@ -462,9 +495,9 @@ mutants! {
         SHUTTLE "scenarios" "everybody_at_once",
         "a new segment wakes who waits for room";
     sync_unheard: "src/chain/durability.rs",
-        "if news && state.sleepers > 0 {" => "if news && state.sleepers > 2 {",
+        "        if members > 0 {\n            served.wake_all();" => "        if members > 2 {\n            served.wake_all();",
         SHUTTLE "scenarios" "everybody_at_once",
-        "a sync wakes everybody who sleeps";
+        "a sync wakes everybody whom it served";
     closed_unheard "quick": "src/chain/supply.rs",
         "        drop(state);\n        self.changed.notify_all();\n        self.wanted.notify_all();\n        end.is_some()"
         => "        drop(state);\n        self.wanted.notify_all();\n        end.is_some()",
@@ -484,8 +517,7 @@ mutants! {
         LOOM "sync" "the_watermark_stands_still_once_an_append_is_refused",
         "the durable watermark stands still when the first append is refused";
     watermark_moves_after_the_failure: "src/chain/durability.rs",
-        "Ok(reached) if state.poison.is_none() && reached > self.hint() => {"
-        => "Ok(reached) if reached > self.hint() => {",
+        "Ok(target) if state.poison.is_none() => {" => "Ok(target) => {",
         SHUTTLE "scenarios" "a_failing_sync",
         "the durable watermark never moves again after poison";
     left_claim_forgotten "quick": "src/chain/supply.rs",
