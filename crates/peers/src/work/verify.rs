@@ -16,8 +16,8 @@ const LONGEST: usize = 2000;
 pub fn verify<T: Log>(job: &Job) -> Result<Outcome, Failure> {
     let mut modes = 0;
     let all = [
-        ("without waiting", false, false, 20_000),
-        ("dropping old segments", false, true, 20_000),
+        ("without waiting", false, false, 10_000),
+        ("dropping old segments", false, true, 10_000),
         ("durable", true, false, 150),
         ("durable, dropping", true, true, 150),
     ];
