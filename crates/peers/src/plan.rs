@@ -90,10 +90,11 @@ fn works(depth: Depth) -> Vec<Work> {
         return works;
     }
     let thorough = depth == Depth::Thorough;
-    let some: &[usize] = if thorough { &[1, 2, 4, 8] } else { &[1, 8] };
-    add(RECYCLED, &[100], &[1, 2, 4, 8]);
-    add(RECYCLED, &[1 << 10, 10 << 10], some);
-    add(FRESH, &[100, 1 << 10, 10 << 10], some);
+    let threads: &[usize] = if thorough { &[1, 2, 4, 8] } else { &[1, 8] };
+    add(RECYCLED, &[100], if thorough { threads } else { &[1, 4, 8] });
+    add(RECYCLED, &[1 << 10, 10 << 10], threads);
+    add(FRESH, &[100, 1 << 10], threads);
+    add(FRESH, &[10 << 10], if thorough { threads } else { &[1] });
     add(Kind::Durable, &[100], &[1, 4, 16, 64, 256]);
     add(Kind::Durable, &[1 << 10], if thorough { &[1, 4, 16, 64, 256] } else { &[1, 16, 64] });
     add(Kind::Durable, &[64], &[256]);

@@ -70,7 +70,7 @@ fn draw(name: &str, sections: &[&Section]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {y}\" width=\"{WIDTH}\" height=\"{y}\" role=\"img\">\n\
          <title>{name}</title>\n<style>{STYLE}</style>\n\
          <text class=\"title\" x=\"12\" y=\"22\">{name}: {unit}</text>\n\
-         <text class=\"small\" x=\"12\" y=\"40\">Medians; the line spans all rounds. Pale: promises less at return than tidelog.</text>\n\
+         <text class=\"small\" x=\"12\" y=\"40\">Medians; the line spans all rounds. Pale: promises less at return than tidelog; *: a kill loses it.</text>\n\
          {body}</svg>\n"
     );
     text
