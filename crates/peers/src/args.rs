@@ -127,9 +127,15 @@ fn beside_the_program() -> PathBuf {
 }
 
 pub fn list() {
-    println!("work:");
-    for work in Plan::new(Depth::Usual).works {
-        println!("  {}", work.name());
+    let (quick, usual) = (Plan::new(Depth::Quick).works, Plan::new(Depth::Usual).works);
+    println!("work (*: without --thorough; **: with --quick too):");
+    for work in Plan::new(Depth::Thorough).works {
+        let mark = match (quick.contains(&work), usual.contains(&work)) {
+            (true, _) => "**",
+            (false, true) => "*",
+            _ => "",
+        };
+        println!("  {:<26} {mark}", work.name());
     }
     println!("logs:");
     for entry in logs::ALL {

@@ -29,11 +29,16 @@ impl Machine {
             let text = read_to_string(format!("/sys/class/block/{name}/queue/write_cache")).ok()?;
             Some(text.trim().to_owned())
         });
+        // Without one a sync of a changed inode writes the inode in place.
+        let journal =
+            device.as_ref().and_then(|name| read_to_string(format!("/sys/fs/ext4/{name}/journal_task")).ok());
+        let no_journal = journal.is_some_and(|task| task.trim() == "<none>");
+        let file_system = file_system(directory).unwrap_or_else(|| "?".into());
         Self {
             processor: processor.map_or("?", |(_, name)| name).into(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().into(),
-            file_system: file_system(directory).unwrap_or_else(|| "?".into()),
+            file_system: if no_journal { format!("{file_system} without a journal") } else { file_system },
             device,
             write_cache,
             clock_nanos: clock_nanos(),

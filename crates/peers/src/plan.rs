@@ -30,11 +30,11 @@ impl Plan {
     pub fn new(depth: Depth) -> Self {
         let (rounds, seconds) = match depth {
             Depth::Quick => (1, 0.1),
-            Depth::Usual => (3, 0.2),
+            Depth::Usual => (3, 0.15),
             Depth::Thorough => (5, 1.0),
         };
         let fresh_bytes = if depth == Depth::Quick { 256 << 20 } else { 512 << 20 };
-        let fresh_seconds = 1.0_f64.max(seconds);
+        let fresh_seconds = if depth == Depth::Thorough { seconds } else { 0.6 };
         Self {
             works: works(depth),
             rounds,
@@ -43,6 +43,21 @@ impl Plan {
             observe: depth != Depth::Quick,
             fresh_bytes,
         }
+    }
+
+    /// What is done together: each work by itself, and all that reads the same log.
+    pub fn groups(&self) -> Vec<Vec<Work>> {
+        let mut groups: Vec<Vec<Work>> = Vec::new();
+        for work in &self.works {
+            let same = |group: &&mut Vec<Work>| {
+                work.reads() && group[0].reads() && group[0].record_bytes == work.record_bytes
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(*work),
+                None => groups.push(vec![*work]),
+            }
+        }
+        groups
     }
 
     /// Payload of the logs that are filled to be read.
@@ -67,7 +82,7 @@ fn works(depth: Depth) -> Vec<Work> {
         add(RECYCLED, &[100, 1 << 10], &[1]);
         add(RECYCLED, &[100], &[4]);
         add(FRESH, &[1 << 10], &[1]);
-        add(Kind::Durable, &[100], &[1, 16, 64]);
+        add(Kind::Durable, &[100], &[1, 64]);
         add(Kind::Batch, &[1 << 10], &[1]);
         add(Kind::Replay, &[1 << 10], &[1]);
         add(Kind::Open, &[1 << 10], &[1]);
@@ -75,11 +90,13 @@ fn works(depth: Depth) -> Vec<Work> {
         return works;
     }
     let thorough = depth == Depth::Thorough;
-    let some: &[usize] = if thorough { &[1, 2, 4, 8] } else { &[1, 8] };
-    add(RECYCLED, &[100, 1 << 10], &[1, 2, 4, 8]);
-    add(RECYCLED, &[10 << 10], some);
-    add(FRESH, &[100, 1 << 10, 10 << 10], some);
-    add(Kind::Durable, &[100, 1 << 10], &[1, 4, 16, 64, 256]);
+    let threads: &[usize] = if thorough { &[1, 2, 4, 8] } else { &[1, 8] };
+    add(RECYCLED, &[100], if thorough { threads } else { &[1, 4, 8] });
+    add(RECYCLED, &[1 << 10, 10 << 10], threads);
+    add(FRESH, &[100, 1 << 10], threads);
+    add(FRESH, &[10 << 10], if thorough { threads } else { &[1] });
+    add(Kind::Durable, &[100], &[1, 4, 16, 64, 256]);
+    add(Kind::Durable, &[1 << 10], if thorough { &[1, 4, 16, 64, 256] } else { &[1, 16, 64] });
     add(Kind::Durable, &[64], &[256]);
     add(Kind::Batch, &[1 << 10], &[1, 4]);
     for size in [100, 1 << 10] {

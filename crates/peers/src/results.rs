@@ -31,6 +31,8 @@ pub struct Verified {
 pub struct Section {
     pub work: Work,
     pub name: String,
+    /// Seconds that all its rounds took, with opening, warming and closing.
+    pub took: f64,
     pub rows: Vec<Row>,
 }
 

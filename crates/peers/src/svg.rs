@@ -20,13 +20,13 @@ const PANEL_GAP: f64 = 40.0;
 
 /// Readable on light and on dark: the page's own ground, text in a grey that both carry, or as the reader prefers.
 const STYLE: &str = "\
-text { font: 12px system-ui, sans-serif; fill: #57606a; }
+text { font: 12px system-ui, sans-serif; fill: #6e7781; }
 .title { font-size: 16px; font-weight: 600; }
 .panel { font-size: 13px; font-weight: 600; }
 .small { font-size: 11px; }
 .subject { fill: #0a7ea4; } .peer { fill: #8a939b; } .baseline { fill: #b58a2b; } .limit { fill: #6f9a5b; }
 .less { fill-opacity: 0.45; }
-.range { stroke: #57606a; stroke-width: 1.5; }
+.range { stroke: #6e7781; stroke-width: 1.5; }
 @media (prefers-color-scheme: dark) {
   text { fill: #b4bcc4; } .range { stroke: #dfe4e8; } .subject { fill: #2fb3dd; }
 }
@@ -70,7 +70,7 @@ fn draw(name: &str, sections: &[&Section]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {y}\" width=\"{WIDTH}\" height=\"{y}\" role=\"img\">\n\
          <title>{name}</title>\n<style>{STYLE}</style>\n\
          <text class=\"title\" x=\"12\" y=\"22\">{name}: {unit}</text>\n\
-         <text class=\"small\" x=\"12\" y=\"40\">Medians; the line spans all rounds. Pale: promises less at return than tidelog.</text>\n\
+         <text class=\"small\" x=\"12\" y=\"40\">Medians; the line spans all rounds. Pale: promises less at return than tidelog; *: a kill loses it.</text>\n\
          {body}</svg>\n"
     );
     text

@@ -21,7 +21,8 @@ pub fn head(report: &Report) {
     if machine.in_memory() {
         println!("The directory is in memory: nothing below says anything about durable appends.");
     }
-    println!("{} rounds of {} s; medians (least to greatest)", report.rounds, report.seconds);
+    let rounds = if report.rounds == 1 { "1 round".into() } else { format!("{} rounds", report.rounds) };
+    println!("{rounds} of {} s; medians (least to greatest)", report.seconds);
 }
 
 pub fn verified(report: &Report) {
@@ -41,7 +42,7 @@ pub fn targets(report: &Report) {
         return;
     }
     println!("\ntargets");
-    let mut grid = Grid { rows: Vec::new() };
+    let mut grid = Grid { heads: 0, rows: Vec::new() };
     for target in &report.targets {
         let met = match target.met {
             Some(true) => "met",
@@ -58,34 +59,37 @@ pub fn targets(report: &Report) {
 
 /// A table's cells, with the columns as wide as they need to be.
 struct Grid {
+    /// The first of the rows are headings.
+    heads: usize,
     rows: Vec<Vec<String>>,
 }
 
 impl Grid {
     fn print(&self) {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            self.rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let shown: Vec<(usize, usize)> = (0..columns)
+            .filter(|column| self.tells(*column))
+            .map(|column| (column, self.width(column)))
+            .collect();
         for row in &self.rows {
-            let cells: Vec<String> = row
-                .iter()
-                .zip(&widths)
-                .enumerate()
-                .map(
-                    |(column, (cell, width))| {
-                        if column < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-                    },
-                )
-                .collect();
+            let cell = |&(column, width): &(usize, usize)| {
+                let cell = row.get(column).map_or("", String::as_str);
+                if column < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            };
+            let cells: Vec<String> = shown.iter().map(cell).collect();
             println!("  {}", cells.join("  ").trim_end());
         }
+    }
+
+    /// What was not measured needs no column.
+    fn tells(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().skip(self.heads).filter_map(|row| row.get(column));
+        column == 0 || cells.any(|cell| !matches!(cell.as_str(), "" | "-" | "n/a"))
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     }
 }
 
@@ -95,8 +99,8 @@ pub fn section(report: &Report, section: &Section) {
         Kind::Open => "opened in, ms",
         _ => "records/s",
     };
-    println!("\n{}", section.name);
-    let mut grid = Grid { rows: vec![header(section, unit)] };
+    println!("\n{} ({:.0} s)", section.name, section.took);
+    let mut grid = Grid { heads: 1, rows: vec![header(section, unit)] };
     for row in section.rows.iter().filter(|row| !row.over()) {
         grid.rows.push(cells(report, section, subject, row));
     }
@@ -145,7 +149,8 @@ fn cells(report: &Report, section: &Section, subject: Option<&Row>, row: &Row) -
         if kind == Kind::Open { row.seconds().map(|seconds| scale(seconds, 1e3)) } else { row.rate() };
     let (middle, range) = spread.map_or_else(Default::default, |spread| {
         let show = if kind == Kind::Open { plain } else { count };
-        (show(spread.median), format!("({} to {})", show(spread.min), show(spread.max)))
+        let range = format!("({} to {})", show(spread.min), show(spread.max));
+        (show(spread.median), if spread.min == spread.max { String::new() } else { range })
     });
     let mark = if report.failed_to_verify(&row.log) { " [not verified]" } else { "" };
     let mut cells =

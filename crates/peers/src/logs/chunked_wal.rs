@@ -95,8 +95,10 @@ struct One {
     pending_bytes: usize,
 }
 
+type Answer = Result<(), io::Error>;
+
 thread_local! {
-    static ANSWER: (SyncSender<Result<(), io::Error>>, Receiver<Result<(), io::Error>>) = sync_channel(1);
+    static ANSWER: (SyncSender<Answer>, Receiver<Answer>) = sync_channel(1);
 }
 
 fn open(place: &Path, setup: &Setup, each: &mut dyn FnMut(&[u8])) -> Result<Wal<Types>, Failure> {

@@ -85,6 +85,10 @@ pub fn run<T: Log>(job: &Job) -> Result<Outcome, Failure> {
     let Some(promise) = T::promise(&setup) else {
         return Ok(Outcome::Unable("no such mode".into()));
     };
+    if promise == Promise::Durable && matches!(job.work.kind, Kind::Append { .. }) {
+        // It is measured there, and would take long here.
+        return Ok(Outcome::Unable("always waits, see durable".into()));
+    }
     match (job.work.kind, job.pass) {
         (_, Pass::Fill) => filled::fill::<T>(job, &setup),
         (Kind::Replay, _) => filled::replay::<T>(job, &setup),
@@ -98,7 +102,9 @@ pub fn run<T: Log>(job: &Job) -> Result<Outcome, Failure> {
 
 fn warm(job: &Job, setup: &Setup) -> Phase {
     let bytes = if setup.recycle { WARM_BYTES } else { WARM_FRESH_BYTES };
-    Phase { seconds: job.seconds, bytes, each: false }
+    // Nobody comes round the ring at the pace of syncs.
+    let seconds = if job.work.waits() { job.seconds / 4.0 } else { job.seconds };
+    Phase { seconds, bytes, each: false }
 }
 
 fn timed<T: Log>(job: &Job, setup: &Setup, promise: Promise) -> Result<Outcome, Failure> {
@@ -153,17 +159,18 @@ fn no_batches() -> Outcome {
 /// other's cost.
 fn observed<T: Log>(job: &Job, setup: &Setup, promise: Promise) -> Result<Outcome, Failure> {
     let mut measured = Measured { promise: Some(promise), ..Measured::default() };
+    // It is for ratios and percentiles, and may be shorter.
+    let seconds = job.seconds.min(1.0) / 4.0;
     if !job.work.waits() {
         let log = T::open(&job.place.join("latency"), setup)?;
         drive(&log, &job.work, setup, warm(job, setup))?;
-        let phase = Phase { seconds: job.seconds, bytes: job.bytes, each: true };
+        let phase = Phase { seconds: seconds * 2.0, bytes: job.bytes, each: true };
         measured.latency = drive(&log, &job.work, setup, phase)?.histogram.latency();
         log.close()?;
     }
     let place = job.place.join("calls");
     let counters = Calls::start();
     let log = T::open(&place, setup)?;
-    let seconds = job.seconds / 2.0;
     let warmed = drive(&log, &job.work, setup, Phase { seconds, ..warm(job, setup) })?;
     if warmed.unable {
         return Ok(no_batches());

@@ -16,10 +16,10 @@ const LONGEST: usize = 2000;
 pub fn verify<T: Log>(job: &Job) -> Result<Outcome, Failure> {
     let mut modes = 0;
     let all = [
-        ("without waiting", false, false, 20_000),
-        ("dropping old segments", false, true, 20_000),
-        ("durable", true, false, 150),
-        ("durable, dropping", true, true, 150),
+        ("without waiting", false, false, 5_000),
+        ("dropping old segments", false, true, 5_000),
+        ("durable", true, false, 75),
+        ("durable, dropping", true, true, 75),
     ];
     let mut records = 0;
     for (mode, durable, recycle, count) in all {

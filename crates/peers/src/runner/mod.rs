@@ -1,5 +1,7 @@
 //! Runs every log at every piece of work, in rounds: what disturbs the machine for a while disturbs all.
 
+mod reading;
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,7 +9,7 @@ use std::time::Instant;
 use crate::args::Run;
 use crate::child;
 use crate::log::Failure;
-use crate::logs::{Entry, Role};
+use crate::logs::Entry;
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::results::{Report, Row, Section, Verified};
@@ -89,10 +91,15 @@ pub fn main(run: &Run) -> Result<(), Failure> {
         report.verified = runner.verify();
         table::verified(&report);
     }
-    for work in &runner.plan.works {
-        let section = if work.reads() { runner.read(work) } else { runner.append(work) };
-        table::section(&report, &section);
-        report.sections.push(section);
+    for works in runner.plan.groups() {
+        let started = Instant::now();
+        let mut sections =
+            if works[0].reads() { runner.read(&works) } else { vec![runner.append(&works[0])] };
+        for section in &mut sections {
+            section.took = started.elapsed().as_secs_f64() / works.len() as f64;
+            table::section(&report, section);
+        }
+        report.sections.append(&mut sections);
     }
     runner.status("");
     report.targets = targets::judge(&report);
@@ -136,51 +143,7 @@ impl Runner<'_> {
                 row.observe(self.child(entry, work, Pass::Observed, None, LIMIT_SECONDS));
             }
         }
-        Section { work: *work, name: work.name(), rows }
-    }
-
-    /// Each log is filled and read in its turn, as all together would not stay in memory. Those that the others are
-    /// compared with stay, and are measured once more beside each.
-    fn read(&self, work: &Work) -> Section {
-        let takes = self.run.logs.iter().copied().filter(|entry| (entry.takes)(work));
-        let (stay, go): (Vec<&Entry>, Vec<&Entry>) =
-            takes.partition(|entry| matches!(entry.role, Role::Subject | Role::Limit));
-        let mut fixed: Vec<(&Entry, Row, u64)> = stay.iter().map(|entry| self.filled(entry, work)).collect();
-        let mut rows = Vec::new();
-        for _ in 0..if go.is_empty() { self.plan.rounds } else { 0 } {
-            fixed.iter_mut().for_each(|fixed| self.read_once(fixed, work));
-        }
-        for entry in go {
-            let mut other = self.filled(entry, work);
-            for round in 0..self.plan.rounds {
-                if round == 0 {
-                    fixed.iter_mut().for_each(|fixed| self.read_once(fixed, work));
-                }
-                self.read_once(&mut other, work);
-            }
-            self.clear(entry, work);
-            rows.push(other.1);
-        }
-        for (entry, row, _) in fixed.into_iter().rev() {
-            self.clear(entry, work);
-            rows.insert(0, row);
-        }
-        Section { work: *work, name: work.name(), rows }
-    }
-
-    fn filled<'e>(&self, entry: &'e Entry, work: &Work) -> (&'e Entry, Row, u64) {
-        let mut row = row(entry);
-        match self.child(entry, work, Pass::Fill, None, FILL_LIMIT_SECONDS) {
-            Outcome::Measured(measured) => return (entry, row, measured.records),
-            other => row.add(other),
-        }
-        (entry, row, 0)
-    }
-
-    fn read_once(&self, (entry, row, filled): &mut (&Entry, Row, u64), work: &Work) {
-        if !row.over() {
-            row.add(self.child(entry, work, Pass::Timed, Some(*filled), LIMIT_SECONDS));
-        }
+        Section { work: *work, name: work.name(), took: 0.0, rows }
     }
 
     fn child(&self, entry: &Entry, work: &Work, pass: Pass, filled: Option<u64>, limit: f64) -> Outcome {
@@ -216,7 +179,9 @@ impl Runner<'_> {
     }
 
     fn place(&self, entry: &Entry, work: &Work) -> PathBuf {
-        self.scratch.0.join(format!("{}-{}", work.name().replace('/', "-"), entry.key))
+        let name =
+            if work.reads() { format!("read-{}", work.record_bytes) } else { work.name().replace('/', "-") };
+        self.scratch.0.join(format!("{name}-{}", entry.key))
     }
 
     fn clear(&self, entry: &Entry, work: &Work) {
