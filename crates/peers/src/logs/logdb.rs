@@ -11,8 +11,9 @@
 //!   (reader/iter.rs).
 //! - Settings: `DurabilityMode::Async` with explicit flushes, as its guide has it for a log whose user sets the
 //!   barriers; the committer naps 50 us instead of 500 when it has nothing to do, as it sleeps through the first
-//!   flush that comes. Two shards instead of one, for the first fault; a thread keeps to its shard, so each thread's
-//!   records stay in order.
+//!   flush that comes. For the first fault, without durability there are two shards instead of one (a thread keeps to
+//!   its shard, so its records stay in order); as a flush syncs each of them, durable work has one shard, and one
+//!   segment that never rolls.
 //! - Faults: with one shard, the default, a clean reopen throws away the last segment after a roll, synced or not: the
 //!   next segment is made when one is 80 % full, with the number that is due then in its header, and recovery takes
 //!   the first record for torn as it has a later one (storage/mod.rs `maybe_prepare_next` and `roll`, recovery.rs
@@ -40,13 +41,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn open(place: &Path, setup: &Setup) -> Result<LogDb, Failure> {
     let config = Config {
         data_dir: place.to_owned(),
-        segment_size: setup.segment_bytes,
-        shards: SHARDS,
+        segment_size: if setup.durable { 1 << 40 } else { setup.segment_bytes },
+        shards: if setup.durable { 1 } else { SHARDS },
         max_content_size: setup.record_bytes.max(1 << 20),
         durability_mode: DurabilityMode::Async,
         wait_strategy: WaitStrategy { park_duration: Duration::from_micros(50), ..WaitStrategy::default() },
         flush_timeout: PATIENCE,
-        retention: if setup.recycle {
+        retention: if setup.recycle && !setup.durable {
             RetentionPolicy::MaxBytes(4 * setup.segment_bytes / SHARDS as u64)
         } else {
             RetentionPolicy::KeepAll
