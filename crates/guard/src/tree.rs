@@ -56,7 +56,7 @@ impl Tree {
 
     /// A copy of a commit, in a folder named after it: cargo tells versions apart by the place.
     pub fn of_commit(root: &Path, home: &Path, revision: &str) -> Result<Self, String> {
-        let copies = home.join("base");
+        let copies = home.join("commits");
         let source = copies.join(revision);
         let io = |error: std::io::Error| format!("{}: {error}", copies.display());
         if !source.join("complete").exists() {
