@@ -120,7 +120,7 @@ impl Chain {
     ///
     /// # Errors
     /// `Closed`, `Poisoned`, or why no segment could be prepared.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&self, bytes: u64) -> Result<Claimed<'_>> {
         let mut position = self.reserve(bytes)?;
         if bytes > self.geometry.room(position) {
@@ -129,7 +129,7 @@ impl Chain {
         self.occupy(position, bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn reserve(&self, bytes: u64) -> Result<u64> {
         loop {
             // Relaxed: the limit only paces; what a claim touches is ordered by INSTALL.
@@ -170,7 +170,7 @@ impl Chain {
     }
 
     /// Begins a frame on a range that `reserve` gave to this thread, within one segment.
-    #[inline]
+    #[inline(always)]
     fn occupy(&self, position: u64, bytes: u64) -> Result<Claimed<'_>> {
         let number = self.geometry.number(position);
         let place = Place {

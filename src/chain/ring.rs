@@ -63,7 +63,7 @@ impl Ring {
     }
 
     /// Begins a claim in its segment. While that is not installed, `wait` is to wait for it; `None` if it did not come.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(
         &self,
         number: u64,

@@ -42,7 +42,7 @@ impl<'a> Claimed<'a> {
     /// # Safety
     /// The range was handed to the caller alone, lies in the region, and is zeroed; the region stays mapped
     /// and is not reused until the claim's last word is published.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn begin(region: &'a Region, place: Place) -> Self {
         let window = region.window(place.file_offset, place.bytes as usize);
         window.store_first(frame::word(Kind::Claimed, place.bytes, 0));
@@ -65,7 +65,7 @@ impl<'a> Claimed<'a> {
     ///
     /// No store reaches over the end of a page. On a full Btrfs the write fault of a page has all others written back
     /// and protected again, so that a store into two pages at once would fault in turns without end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn copy_payload(&mut self, at: u64, payload: &[u8]) {
         let in_page = PAGE - (self.place.file_offset + (at + FRAME_HEADER_BYTES) as usize) % PAGE;
         if payload.len() <= PREFETCHED_MAX {
@@ -95,7 +95,7 @@ impl<'a> Claimed<'a> {
     }
 
     /// Makes the one record of this claim readable. The word's store is the last touch of the mapping.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(mut self, payload_len: u64, crc: u64) {
         let word = frame::word(Kind::Record, payload_len, self.place.lag);
         self.store_checksum(0, word, crc);
