@@ -125,23 +125,16 @@ impl Chain {
     ///
     /// # Errors
     /// `Closed`, `Poisoned`, or why no segment could be prepared.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&self, bytes: u64) -> Result<Claimed<'_>> {
-        loop {
-            let position = self.reserve(bytes)?;
-            let room = self.geometry.room(position);
-            if bytes <= room {
-                return self.occupy(position, bytes);
-            }
-            // The claim straddles a segment's end: both parts become padding, and the next try fits.
-            let first = self.occupy(position, room);
-            let second = self.occupy(position + room, bytes - room);
-            first?.abort();
-            second?.abort();
+        let mut position = self.reserve(bytes)?;
+        if bytes > self.geometry.room(position) {
+            position = self.reserve_behind(position, bytes)?;
         }
+        self.occupy(position, bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn reserve(&self, bytes: u64) -> Result<u64> {
         loop {
             // Relaxed: the limit only paces; what a claim touches is ordered by INSTALL.
@@ -153,6 +146,11 @@ impl Chain {
             // Relaxed: positions are values, and one variable has one modification order. An append that
             // begins after another returned claims after it by coherence (G1).
             let position = self.cursor.fetch_add(bytes, Ordering::Relaxed);
+            if position == claimed {
+                // The processor guesses that nobody came between, and works out what follows from the value that it
+                // has already, while the addition is under way.
+                return Ok(claimed);
+            }
             if position & CLOSED != 0 {
                 return Err(self.closed_error());
             }
@@ -160,8 +158,24 @@ impl Chain {
         }
     }
 
+    /// The claim at `position` straddles a segment's end: both parts become padding, and the next try fits.
+    #[cold]
+    fn reserve_behind(&self, mut position: u64, bytes: u64) -> Result<u64> {
+        loop {
+            let room = self.geometry.room(position);
+            if bytes <= room {
+                return Ok(position);
+            }
+            let first = self.occupy(position, room);
+            let second = self.occupy(position + room, bytes - room);
+            first?.abort();
+            second?.abort();
+            position = self.reserve(bytes)?;
+        }
+    }
+
     /// Begins a frame on a range that `reserve` gave to this thread, within one segment.
-    #[inline]
+    #[inline(always)]
     fn occupy(&self, position: u64, bytes: u64) -> Result<Claimed<'_>> {
         let number = self.geometry.number(position);
         let place = Place {
@@ -171,9 +185,14 @@ impl Chain {
             seed: self.verifier.seed,
             lag: crate::format::frame::lag(position, self.durability.hint()),
         };
-        if let Some(claimed) = self.ring.begin(number, place) {
-            return Ok(claimed);
-        }
+        let begun = self.ring.begin(number, place, || self.wait_for_segment(position, bytes))?;
+        begun.ok_or_else(|| self.closed_error())
+    }
+
+    /// Waits for the segment of a claim that overran the prepared ones.
+    #[cold]
+    fn wait_for_segment(&self, position: u64, bytes: u64) -> Result<()> {
+        let number = self.geometry.number(position);
         let installed = || self.ring.holds(number);
         // A log that is closed or poisoned gets no more segments. And inside a closure of `append_with`, the claim
         // of that one may be what keeps the slot of this one's segment from being free.
@@ -181,8 +200,7 @@ impl Chain {
             let closed = self.is_closed().then(|| self.closed_error());
             closed.or_else(|| crate::reentry::refuse_inside_claim().err())
         };
-        self.supply.wait_installed(position, bytes, installed, refused)?;
-        self.ring.begin(number, place).ok_or_else(|| self.closed_error())
+        self.supply.wait_installed(position, bytes, installed, refused)
     }
 
     #[cold]
@@ -203,6 +221,7 @@ impl Chain {
     }
 
     /// Why nothing is given out any more.
+    #[cold]
     pub(crate) fn closed_error(&self) -> Error {
         lock(&self.failure).clone().unwrap_or_else(Error::closed)
     }

@@ -3,6 +3,7 @@
 
 use crossbeam_utils::CachePadded;
 
+use crate::error::Result;
 use crate::limits::RING_SLOTS;
 use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, UnsafeCell, lock};
 use crate::segment::Segment;
@@ -32,7 +33,7 @@ impl Slot {
 /// The segments that can be written to.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    slots: Box<[CachePadded<Slot>]>,
+    slots: [CachePadded<Slot>; RING_SLOTS as usize],
     /// Who changes a slot holds this.
     changing: Mutex<()>,
 }
@@ -45,8 +46,8 @@ unsafe impl Sync for Ring {}
 impl Ring {
     pub(crate) fn new() -> Self {
         let empty =
-            || CachePadded::new(Slot { number: AtomicU64::new(EMPTY), segment: UnsafeCell::new(None) });
-        Self { slots: (0..RING_SLOTS).map(|_| empty()).collect(), changing: Mutex::new(()) }
+            |_| CachePadded::new(Slot { number: AtomicU64::new(EMPTY), segment: UnsafeCell::new(None) });
+        Self { slots: core::array::from_fn(empty), changing: Mutex::new(()) }
     }
 
     #[inline]
@@ -55,18 +56,27 @@ impl Ring {
     }
 
     /// True when the segment can be written to.
+    #[inline]
     pub(crate) fn holds(&self, number: u64) -> bool {
         // INSTALL, acquire side: pairs with the release store in `install`.
         self.slot(number).number.load(Ordering::Acquire) == number
     }
 
-    /// Begins a claim in its segment; `None` while the segment is not installed.
-    #[inline]
-    pub(crate) fn begin(&self, number: u64, place: Place) -> Option<Claimed<'_>> {
+    /// Begins a claim in its segment. While that is not installed, `wait` is to wait for it; `None` if it did not come.
+    #[inline(always)]
+    pub(crate) fn begin(
+        &self,
+        number: u64,
+        place: Place,
+        wait: impl FnOnce() -> Result<()>,
+    ) -> Result<Option<Claimed<'_>>> {
         if !self.holds(number) {
-            return None;
+            wait()?;
+            if !self.holds(number) {
+                return Ok(None);
+            }
         }
-        self.slot(number).segment.with(|segment| {
+        Ok(self.slot(number).segment.with(|segment| {
             // SAFETY: INSTALL ordered the slot's contents before this read, and they stay until this claim is
             // published: `install` waits for that. The claim is its own hazard pointer.
             let segment = unsafe { &*segment };
@@ -75,7 +85,7 @@ impl Ring {
             // arithmetic; prepared segments are zeroed; and the region stays mapped and in place until the claim
             // is published, as said above.
             Some(unsafe { Claimed::begin(&body.region, place) })
-        })
+        }))
     }
 
     /// Puts `segment` into its slot. Refuses while the slot's earlier segment has unpublished claims.

@@ -31,6 +31,8 @@ pub(super) struct Inner {
     pub(super) directory: Arc<Directory>,
     ticker: Arc<Ticker>,
     pub(super) policy: SyncPolicy,
+    /// What the policy says about appends.
+    waits: bool,
     pub(super) counters: Arc<Counters>,
     pub(super) report: RecoveryReport,
     /// What `log.meta` says; changed by one retirement at a time.
@@ -93,6 +95,7 @@ impl Inner {
             directory,
             ticker: Arc::new(Ticker::new()),
             policy,
+            waits: policy.acknowledges_durable(),
             counters,
             report: recovered.report,
             meta: Mutex::new(meta),
@@ -148,13 +151,13 @@ impl Inner {
     /// Under the policies that wait, an append inside a closure of `append_with` would wait for itself.
     #[inline]
     pub(super) fn refuse_to_wait_inside_claim(&self) -> Result<()> {
-        if self.policy.acknowledges_durable() { refuse_inside_claim() } else { Ok(()) }
+        if self.waits { refuse_inside_claim() } else { Ok(()) }
     }
 
     /// Waits where the policy does.
     #[inline]
     pub(super) fn acknowledge(&self, appended: Appended) -> Result<Lsn> {
-        if self.policy.acknowledges_durable() {
+        if self.waits {
             self.syncer.make_durable(appended.end)?;
         }
         Ok(Lsn::new(appended.lsn))

@@ -8,6 +8,13 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::primitive::{AtomicU64, Ordering};
 
+#[cfg(target_arch = "x86_64")]
+const PREFETCH_LINE_BYTES: usize = 64;
+
+/// How far ahead of the copy memory is fetched; 1 KiB is less than it takes to arrive, 4 KiB bring no more.
+#[cfg(target_arch = "x86_64")]
+const PREFETCH_DISTANCE_BYTES: usize = 2 << 10;
+
 /// A shared mapping of a whole segment file, header page included. Offsets count from the file's beginning.
 #[derive(Debug)]
 pub(crate) struct Region {
@@ -117,23 +124,6 @@ impl Region {
         self.memory.stored(offset);
     }
 
-    /// Stores a word before any later store of this thread, as seen after the thread is killed: the compiler
-    /// keeps the order, and a kill lets every store of the instructions before it reach the page cache.
-    #[inline]
-    pub(crate) fn store_first(&self, offset: usize, value: u64) {
-        self.store_relaxed(offset, value);
-        core::sync::atomic::compiler_fence(Ordering::SeqCst);
-    }
-
-    /// Stores a word and with it publishes what this thread wrote before; pairs with `load_acquire`.
-    #[inline]
-    pub(crate) fn store_release(&self, offset: usize, value: u64) {
-        assert!(self.writable, "store into a read-only mapping");
-        self.word(offset).store(value.to_le(), Ordering::Release);
-        #[cfg(feature = "testing")]
-        self.memory.stored(offset);
-    }
-
     /// Asks for the cache lines of a small record at `offset`, which is about to be read. Else those behind its header
     /// are asked for only when the header has come and tells the length.
     #[inline]
@@ -164,29 +154,27 @@ impl Region {
         unsafe { core::slice::from_raw_parts(start, len) }
     }
 
-    /// The bytes of a range, to write to.
-    ///
-    /// # Safety
-    /// The caller has the range to itself while the slice lives.
+    /// A range that can be written to. What the accesses through it would ask each time is asked here, once.
     #[inline]
-    #[allow(clippy::mut_from_ref, reason = "exclusion is the caller's, by the contract")]
-    pub(crate) unsafe fn slice_mut(&self, offset: usize, len: usize) -> &mut [u8] {
+    pub(crate) fn window(&self, offset: usize, len: usize) -> Window<'_> {
         assert!(self.writable, "write to a read-only mapping");
-        assert!(offset <= self.memory.len() && len <= self.memory.len() - offset, "slice out of the mapping");
-        #[cfg(feature = "testing")]
-        self.memory.touched(offset..offset + len);
-        let start = self.memory.start().wrapping_add(offset);
-        // SAFETY: in bounds by the assertion, initialised because file pages are, exclusive by this
-        // function's contract.
-        unsafe { core::slice::from_raw_parts_mut(start, len) }
+        assert!(
+            offset <= self.memory.len() && len <= self.memory.len() - offset,
+            "window out of the mapping"
+        );
+        assert!(
+            offset.is_multiple_of(8) && len.is_multiple_of(8) && len > 0,
+            "window {offset} {len} out of place"
+        );
+        Window { start: self.memory.start().wrapping_add(offset), len, offset, region: self }
     }
 
     /// Makes a range zeros. (`&mut`: nobody else in this process has the region, and a file that another process has
     /// mapped is not used again.)
     pub(crate) fn clear(&mut self, range: Range<usize>) {
+        let window = self.window(range.start, range.len());
         // SAFETY: nobody else has the region, see above.
-        let bytes = unsafe { self.slice_mut(range.start, range.len()) };
-        bytes.fill(0);
+        unsafe { window.slice_mut(0, range.len()) }.fill(0);
         #[cfg(feature = "testing")]
         self.memory.stored(range.start);
     }
@@ -229,12 +217,94 @@ impl Region {
         self
     }
 
-    #[inline]
-    pub(crate) fn is_copied_by_pages(&self) -> bool {
-        self.copied_by_pages
-    }
-
     pub(crate) fn is_writable(&self) -> bool {
         self.writable
+    }
+}
+
+/// A range of a writable region: at least one word, of whole words, inside the mapping.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window<'a> {
+    /// Its first byte, in the mapping of `region`.
+    start: *mut u8,
+    len: usize,
+    /// Of its first byte, in the file.
+    offset: usize,
+    region: &'a Region,
+}
+
+impl<'a> Window<'a> {
+    #[inline]
+    fn first_word(&self) -> &'a AtomicU64 {
+        // SAFETY: `window` made sure that the word lies inside the mapping, at a multiple of eight in it, and that the
+        // mapping may be stored to; the rest as in `Region::word`. `self` borrows the region.
+        unsafe { AtomicU64::from_ptr(self.start.cast::<u64>()) }
+    }
+
+    /// Stores the first word before any later store of this thread, as seen after the thread is killed: the compiler
+    /// keeps the order, and a kill lets every store of the instructions before it reach the page cache.
+    #[inline]
+    pub(crate) fn store_first(&self, value: u64) {
+        self.first_word().store(value.to_le(), Ordering::Relaxed);
+        core::sync::atomic::compiler_fence(Ordering::SeqCst);
+        self.stored();
+    }
+
+    /// Stores the first word and with it publishes what this thread wrote before; pairs with `load_acquire`.
+    #[inline]
+    pub(crate) fn store_release(&self, value: u64) {
+        self.first_word().store(value.to_le(), Ordering::Release);
+        self.stored();
+    }
+
+    /// Stores a later word without ordering.
+    #[inline]
+    pub(crate) fn store_relaxed(&self, at: usize, value: u64) {
+        assert!(at < self.len, "word out of its window");
+        self.region.store_relaxed(self.offset + at, value);
+    }
+
+    #[inline]
+    fn stored(&self) {
+        #[cfg(feature = "testing")]
+        self.region.memory.stored(self.offset);
+    }
+
+    /// The bytes of a range of it, to write to.
+    ///
+    /// # Safety
+    /// The caller has the range to itself while the slice lives.
+    #[inline]
+    #[allow(clippy::mut_from_ref, reason = "exclusion is the caller's, by the contract")]
+    pub(crate) unsafe fn slice_mut(&self, at: usize, len: usize) -> &'a mut [u8] {
+        assert!(at <= self.len && len <= self.len - at, "slice out of its window");
+        #[cfg(feature = "testing")]
+        self.region.memory.touched(self.offset + at..self.offset + at + len);
+        // SAFETY: inside the window by the assertion, and with it inside the mapping, which may be written to;
+        // initialised because file pages are, exclusive by this function's contract.
+        unsafe { core::slice::from_raw_parts_mut(self.start.wrapping_add(at), len) }
+    }
+
+    /// Fetches the memory that will be stored to soon: so much, some way behind `at`. A claim's add waits
+    /// for the stores of the claim before, and those for their memory.
+    #[inline]
+    pub(crate) fn prefetch_behind(&self, at: usize, bytes: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for line in (at..at + bytes).step_by(PREFETCH_LINE_BYTES) {
+            let address = self.start.wrapping_add(PREFETCH_DISTANCE_BYTES + line);
+            // SAFETY: a prefetch is a hint. It changes nothing but caches, and never faults, wherever the address points: at
+            // the end of the segment that is behind the mapping. Processors that do not know it do nothing.
+            unsafe {
+                core::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (at, bytes);
+    }
+
+    /// True where what a caller stores must be copied here page by page.
+    #[inline]
+    pub(crate) fn is_copied_by_pages(&self) -> bool {
+        self.region.copied_by_pages
     }
 }

@@ -8,9 +8,9 @@ mod mapped;
 #[cfg(any(tidelog_loom, tidelog_shuttle))]
 mod shadow;
 
-#[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
-pub(crate) use mapped::Region;
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 pub(crate) use mapped::Simulated;
+#[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
+pub(crate) use mapped::{Region, Window};
 #[cfg(any(tidelog_loom, tidelog_shuttle))]
-pub(crate) use shadow::Region;
+pub(crate) use shadow::{Region, Window};

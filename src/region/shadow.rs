@@ -53,14 +53,15 @@ impl Region {
         }
     }
 
-    pub(crate) fn store_first(&self, offset: usize, value: u64) {
-        self.store_relaxed(offset, value);
-    }
-
-    pub(crate) fn store_release(&self, offset: usize, value: u64) {
+    fn store_release(&self, offset: usize, value: u64) {
         if let Some(word) = Self::index(offset) {
             self.words[word].store(value, Ordering::Release);
         }
+    }
+
+    pub(crate) fn window(&self, offset: usize, len: usize) -> Window<'_> {
+        assert!(offset + len <= self.len() && len > 0, "window out of the region");
+        Window { region: self, offset, len }
     }
 
     /// # Safety
@@ -124,15 +125,48 @@ impl Region {
         HEADER_BYTES as usize + self.words.len() * 8
     }
 
-    pub(crate) fn is_copied_by_pages(&self) -> bool {
-        false
-    }
-
     pub(crate) fn copied_by_pages(self, _copied: bool) -> Self {
         self
     }
 
     pub(crate) fn is_writable(&self) -> bool {
         true
+    }
+}
+
+/// A range of a region, to write to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window<'a> {
+    region: &'a Region,
+    offset: usize,
+    len: usize,
+}
+
+impl<'a> Window<'a> {
+    pub(crate) fn store_first(&self, value: u64) {
+        self.region.store_relaxed(self.offset, value);
+    }
+
+    pub(crate) fn store_release(&self, value: u64) {
+        self.region.store_release(self.offset, value);
+    }
+
+    pub(crate) fn store_relaxed(&self, at: usize, value: u64) {
+        self.region.store_relaxed(self.offset + at, value);
+    }
+
+    /// # Safety
+    /// As for the mapped region; loom checks it.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn slice_mut(&self, at: usize, len: usize) -> &'a mut [u8] {
+        assert!(at <= self.len && len <= self.len - at, "slice out of its window");
+        // SAFETY: the contract is the same.
+        unsafe { self.region.slice_mut(self.offset + at, len) }
+    }
+
+    pub(crate) fn prefetch_behind(&self, _at: usize, _bytes: usize) {}
+
+    pub(crate) fn is_copied_by_pages(&self) -> bool {
+        false
     }
 }
