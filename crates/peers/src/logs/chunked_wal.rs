@@ -30,13 +30,16 @@ use crate::log::{Failure, Log, Promise, Setup};
 const RECORD_TYPE: u32 = 1;
 const HAND_OVER_BYTES: usize = 64 << 10;
 
+/// What the worker thread says of a write.
+type Answer = Result<(), io::Error>;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Types;
 
 impl WalTypes for Types {
     type Action = Payload;
     type Checkpoint = u64;
-    type Callback = SyncSender<Result<(), io::Error>>;
+    type Callback = SyncSender<Answer>;
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,8 +97,6 @@ struct One {
     record: WALRecord<Types>,
     pending_bytes: usize,
 }
-
-type Answer = Result<(), io::Error>;
 
 thread_local! {
     static ANSWER: (SyncSender<Answer>, Receiver<Answer>) = sync_channel(1);

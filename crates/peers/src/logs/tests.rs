@@ -1,6 +1,7 @@
 //! Does every log what it is measured for? Appends from several threads, reads all back, compares.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,7 +35,7 @@ fn payload(thread: usize, sequence: usize) -> Vec<u8> {
     bytes
 }
 
-/// Runs `work` on each thread, beside one that drops old segments if told to.
+/// Runs `work` on each thread, this one included, beside one that drops old segments if told to.
 fn run<L: Log>(log: &L, recycle: bool, work: impl Fn(usize) + Sync) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -47,10 +48,11 @@ fn run<L: Log>(log: &L, recycle: bool, work: impl Fn(usize) + Sync) {
             });
         }
         let work = &work;
-        let appenders: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
+        let appenders: Vec<_> = (1..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
+        let mine = catch_unwind(AssertUnwindSafe(|| work(0)));
         let results: Vec<_> = appenders.into_iter().map(|appender| appender.join()).collect();
         over.store(true, Ordering::Relaxed);
-        results.into_iter().for_each(|result| result.unwrap());
+        results.into_iter().chain([mine]).for_each(|result| result.unwrap());
     });
 }
 
@@ -66,6 +68,13 @@ fn read<L: Log>(place: &Path, setup: &Setup) -> HashMap<Vec<u8>, usize> {
     });
     assert!(readable.unwrap());
     found
+}
+
+fn compare<L: Log>(found: &HashMap<Vec<u8>, usize>, records: usize) {
+    let all = everything(records);
+    let strange = found.iter().filter(|&(payload, times)| all.get(payload) != Some(times)).count();
+    let missing = all.keys().filter(|&payload| !found.contains_key(payload)).count();
+    assert!(strange + missing == 0, "{}: {strange} strange, {missing} missing of {}", L::NAME, all.len());
 }
 
 fn everything(records: usize) -> HashMap<Vec<u8>, usize> {
@@ -86,7 +95,7 @@ fn appends<L: Log>(durable: bool) {
     log.close().unwrap();
     // Twice: reading must not change anything.
     for _ in 0..2 {
-        assert!(read::<L>(place.path(), &setup) == everything(records), "{}", L::NAME);
+        compare::<L>(&read::<L>(place.path(), &setup), records);
     }
 }
 
@@ -105,7 +114,7 @@ fn batches<L: Log>(durable: bool) {
         }
     });
     log.close().unwrap();
-    assert!(read::<L>(place.path(), &setup) == everything(1000), "{}", L::NAME);
+    compare::<L>(&read::<L>(place.path(), &setup), 1000);
 }
 
 /// With old segments dropped, what is left is unharmed, and the last record of each thread is among it.
