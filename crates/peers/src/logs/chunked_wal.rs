@@ -98,8 +98,6 @@ struct One {
     pending_bytes: usize,
 }
 
-type Answer = Result<(), io::Error>;
-
 thread_local! {
     static ANSWER: (SyncSender<Answer>, Receiver<Answer>) = sync_channel(1);
 }

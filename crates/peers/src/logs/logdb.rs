@@ -19,8 +19,10 @@
 //!   the first record for torn as it has a later one (storage/mod.rs `maybe_prepare_next` and `roll`, recovery.rs
 //!   `scan_last_segment`, which lets it pass where there are several shards). And a log that was opened again and not
 //!   appended to waits in `shutdown` until the timeout, and 5 s when it is dropped: what is durable counts from 0
-//!   until the next sync (pipeline/signal.rs). A thread waits for that here.
+//!   until the next sync (pipeline/signal.rs). A thread waits for that here. And a thread keeps the number of its shard
+//!   for life: it panics in a later log that has fewer (shard.rs `select_shard`).
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -58,6 +60,18 @@ fn open(place: &Path, setup: &Setup) -> Result<LogDb, Failure> {
 }
 
 impl Logdb {
+    /// A thread that has appended to two shards cannot append to one: then another does it.
+    fn fitting(&self, work: impl FnOnce() -> Result<(), Failure> + Send) -> Result<(), Failure> {
+        thread_local! {
+            static DURABLE: Cell<Option<bool>> = const { Cell::new(None) };
+        }
+        if DURABLE.get().unwrap_or(self.durable) == self.durable {
+            DURABLE.set(Some(self.durable));
+            return work();
+        }
+        std::thread::scope(|scope| scope.spawn(work).join()).map_err(|_| "the append panicked")?
+    }
+
     fn finish(&self) -> Result<(), Failure> {
         if !self.appended.load(Ordering::Relaxed) {
             self.appended.store(true, Ordering::Relaxed);
@@ -84,13 +98,17 @@ impl Log for Logdb {
     }
 
     fn append(&self, payload: &[u8]) -> Result<(), Failure> {
-        self.log.append(payload)?;
-        self.finish()
+        self.fitting(|| {
+            self.log.append(payload)?;
+            self.finish()
+        })
     }
 
     fn append_batch(&self, payloads: &[&[u8]]) -> Result<bool, Failure> {
-        self.log.append_batch(payloads)?;
-        self.finish()?;
+        self.fitting(|| {
+            self.log.append_batch(payloads)?;
+            self.finish()
+        })?;
         Ok(true)
     }
 

@@ -1,6 +1,7 @@
 //! Does every log what it is measured for? Appends from several threads, reads all back, compares.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,7 +35,7 @@ fn payload(thread: usize, sequence: usize) -> Vec<u8> {
     bytes
 }
 
-/// Runs `work` on each thread, beside one that drops old segments if told to.
+/// Runs `work` on each thread, this one included, beside one that drops old segments if told to.
 fn run<L: Log>(log: &L, recycle: bool, work: impl Fn(usize) + Sync) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -47,10 +48,11 @@ fn run<L: Log>(log: &L, recycle: bool, work: impl Fn(usize) + Sync) {
             });
         }
         let work = &work;
-        let appenders: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
+        let appenders: Vec<_> = (1..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
+        let mine = catch_unwind(AssertUnwindSafe(|| work(0)));
         let results: Vec<_> = appenders.into_iter().map(|appender| appender.join()).collect();
         over.store(true, Ordering::Relaxed);
-        results.into_iter().for_each(|result| result.unwrap());
+        results.into_iter().chain([mine]).for_each(|result| result.unwrap());
     });
 }
 
