@@ -42,9 +42,10 @@ impl Watch {
         let meta = read_meta(&self.directory)?;
         let mut list = List::clone(&self.catalog.view());
         drop(list.take_before(meta.start / meta.segment_bytes));
-        self.see_unsettled(&mut list, *settled / meta.segment_bytes)?;
-        if list.numbers().is_empty() {
-            // All that was known is gone, or nothing was.
+        let all_there = self.see_unsettled(&mut list, *settled / meta.segment_bytes)?;
+        if !all_there || list.numbers().is_empty() {
+            // Some that were known are gone, by a retirement since `meta` was read or by a later opening; or none were.
+            let meta = read_meta(&self.directory)?;
             list = listed(&self.directory, &meta, &self.directory.list()?);
         }
         // By name, one after the other, so that a look does not grow with the log. Behind a gap all is being removed or
@@ -57,17 +58,17 @@ impl Watch {
         Ok(())
     }
 
-    /// Looks at the segments that a later opening may have written to, removed or made anew.
-    fn see_unsettled(&self, list: &mut List, first: u64) -> Result<()> {
+    /// Looks at the segments that a later opening may have written to, removed or made anew. False when one is gone.
+    fn see_unsettled(&self, list: &mut List, first: u64) -> Result<bool> {
         for number in first.max(list.numbers().start)..list.numbers().end {
             let Some(segment) = list.find(number) else { break };
             if !self.directory.has_segment(segment.base())? {
-                drop(list.take_from(number));
+                return Ok(false);
             } else if !self.is_current(segment) {
                 list.renew(number);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// False when a later opening of the log wrote to the segment: its frames are checked in another way, which

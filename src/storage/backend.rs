@@ -51,6 +51,15 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// What a file takes, whoever changed it.
     fn extent(&self, path: &Path) -> io::Result<Extent>;
 
+    /// True when the name is there, whatever it is a name of.
+    fn has_name(&self, path: &Path) -> io::Result<bool> {
+        match self.extent(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A directory, to be locked or synced.
     fn open_directory(&self, path: &Path) -> io::Result<File>;
 

@@ -159,14 +159,10 @@ impl Directory {
         Some(Counted::clone(&self.mapped))
     }
 
-    /// True when there is a file by this segment's name.
+    /// True when there is something by this segment's name.
     pub(crate) fn has_segment(&self, base: u64) -> Result<bool> {
         let path = self.segment_path(base);
-        match self.storage.extent(&path) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io("cannot stat a segment", &path, error)),
-        }
+        self.storage.has_name(&path).map_err(|error| Error::io("cannot stat a segment", &path, error))
     }
 
     pub(crate) fn segment_path(&self, base: u64) -> PathBuf {

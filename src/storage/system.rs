@@ -149,6 +149,14 @@ impl Storage for System {
         Ok(Extent { len: found.len(), allocated: found.blocks() * BLOCK_BYTES })
     }
 
+    fn has_name(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn open_directory(&self, path: &Path) -> io::Result<File> {
         Ok(Box::new(fs::File::open(path)?))
     }
