@@ -1,11 +1,15 @@
 //! Reading: replay of a snapshot, records by LSN, and opening a log that was closed.
+//!
+//! Before criterion's figures come ratios: replay beside a bare loop over the same bytes, in turns.
 
+#[path = "support/limit.rs"]
+mod limit;
 mod support;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use support::{Bench, payload};
 use tidelog::{Checksum, Log, Lsn, Options, SegmentSnapshot, SyncPolicy};
 
@@ -46,17 +50,64 @@ fn replay(criterion: &mut Criterion) {
     }
 }
 
+fn read(part: &SegmentSnapshot<'_>) -> usize {
+    let mut bytes = 0;
+    for record in part.iter() {
+        bytes += record.expect("read").payload().len();
+    }
+    bytes
+}
+
 fn read_in_two(parts: &[SegmentSnapshot<'_>]) -> usize {
-    let read = |first: usize| {
-        let mine = parts.iter().skip(first).step_by(2);
-        mine.flat_map(SegmentSnapshot::iter)
-            .map(|record| record.expect("read").payload().len())
-            .sum::<usize>()
-    };
+    in_two(parts, read)
+}
+
+/// Every other part on a second thread.
+fn in_two<T: Sync>(parts: &[T], read: impl Fn(&T) -> usize + Sync) -> usize {
+    let share = |first: usize| parts.iter().skip(first).step_by(2).map(&read).sum::<usize>();
     std::thread::scope(|scope| {
-        let other = scope.spawn(move || read(1));
-        read(0) + other.join().expect("a worker panicked")
+        let other = scope.spawn(|| share(1));
+        share(0) + other.join().expect("a worker panicked")
     })
+}
+
+/// Prints what replay reaches of what a bare loop reaches, from medians of rounds in which they take turns.
+fn ratios(rounds: usize) {
+    println!("replay, M records/s: median (best); of the limit");
+    for bytes in [16, 100, 1 << 10, 10 << 10] {
+        let (bench, lsns) = filled(bytes, Checksum::Crc32c);
+        let snapshot = bench.log.snapshot();
+        let frames = limit::Frames::of(&bench.path(), snapshot.end().get());
+        let parts: Vec<_> = snapshot.segments().collect();
+        let all = lsns.len() * bytes;
+        let runs: [(&str, &dyn Fn() -> usize); 5] = [
+            ("limit, 1 thread", &|| frames.iter().map(limit::Frames::read).sum()),
+            ("tidelog, for", &|| parts.iter().map(read).sum()),
+            ("tidelog, map and sum", &|| {
+                snapshot.iter().map(|record| record.expect("read").payload().len()).sum()
+            }),
+            ("limit, 2 threads", &|| in_two(&frames, limit::Frames::read)),
+            ("tidelog, 2 threads", &|| read_in_two(&parts)),
+        ];
+        let mut times = [const { Vec::new() }; 5];
+        for _ in 0..rounds {
+            for ((_, run), times) in runs.iter().zip(&mut times) {
+                let began = Instant::now();
+                assert_eq!(black_box(run()), all);
+                times.push(began.elapsed());
+            }
+        }
+        let mut limit = f64::NAN;
+        for ((name, _), mut times) in runs.iter().zip(times) {
+            times.sort();
+            let rate = |took: Duration| lsns.len() as f64 / took.as_secs_f64() / 1e6;
+            let (median, best) = (rate(times[times.len() / 2]), rate(times[0]));
+            if name.starts_with("limit") {
+                limit = median;
+            }
+            println!("{bytes:6} B  {name:21} {median:7.2} ({best:7.2})  {:4.2}", median / limit);
+        }
+    }
 }
 
 fn read_by_lsn(criterion: &mut Criterion) {
@@ -118,4 +169,18 @@ fn snapshot(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, replay, read_by_lsn, open, snapshot);
-criterion_main!(benches);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let given = |what: &str| arguments.iter().any(|argument| argument == what);
+    // A name or an option that asks for something else leaves them out.
+    let alone =
+        arguments.iter().all(|argument| ["--bench", "--quick", "ratios"].contains(&argument.as_str()));
+    if alone {
+        ratios(if given("--quick") { 5 } else { 15 });
+    }
+    if !given("ratios") {
+        benches();
+        Criterion::default().configure_from_args().final_summary();
+    }
+}

@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-// The modules that may say `unsafe`, by leave in the file or at its `mod` line: region::mapped (and region::shadow,
-// its stand-in under the model checker), segment::claim, segment::scan, chain::ring. The architecture test holds it.
+// The modules that may say `unsafe`, by leave in the file or at its `mod` line: format::crc, region::mapped (and
+// region::shadow, its stand-in under the model checker), segment::claim, segment::scan, chain::ring. The architecture
+// test holds it.
 
 mod append;
 mod chain;

@@ -9,7 +9,7 @@ use crate::lsn::Lsn;
 use crate::record::Record;
 use crate::reentry::is_inside_claim;
 use crate::segment::Segment;
-use crate::segment::scan::{Found, Mapped, Published};
+use crate::segment::scan::{Found, Mapped, Published, Run};
 
 /// The log as it was at one moment. It pins its segments: they stay readable when they are retired.
 ///
@@ -239,21 +239,35 @@ pub struct Records<'a> {
     position: u64,
     end: u64,
     current: Option<(Mapped<'a>, &'a Segment)>,
+    /// What `position` lies in, unless it has just left it.
+    run: Option<Run<'a>>,
     pending_error: Option<Error>,
 }
 
 impl<'a> Records<'a> {
     fn new(snapshot: &'a Snapshot, position: u64, end: u64) -> Self {
-        Self { snapshot, position, end, current: None, pending_error: None }
+        Self { snapshot, position, end, current: None, run: None, pending_error: None }
     }
 
-    #[inline]
+    /// A record right here, which is what nearly every step finds.
+    #[inline(always)]
+    fn here(&mut self) -> Option<Record<'a>> {
+        let lsn = self.position;
+        let (payload, next) = self.run.as_ref()?.record(lsn)?;
+        self.position = next;
+        Some(Record::new(lsn, payload))
+    }
+
+    /// Whatever is here.
+    #[cold]
+    #[inline(never)]
     fn step(&mut self) -> Result<Option<Record<'a>>> {
         while self.position < self.end {
             let (mapped, segment) = match self.current {
                 Some(current) if self.position < current.1.end() => current,
                 _ => self.enter()?,
             };
+            self.run = Some(Run::new(&mapped, self.position, self.end));
             match mapped.examine(self.position - segment.base()) {
                 Found::Record(frame) => {
                     let lsn = self.position;
@@ -272,7 +286,6 @@ impl<'a> Records<'a> {
         Ok(None)
     }
 
-    #[cold]
     fn enter(&mut self) -> Result<(Mapped<'a>, &'a Segment)> {
         let segment = segment_at(&self.snapshot.segments, self.position)?;
         let current = (Mapped::new(segment)?, &**segment);
@@ -286,6 +299,34 @@ impl<'a> Iterator for Records<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(record) = self.here() {
+            return Some(Ok(record));
+        }
+        self.next_cold()
+    }
+
+    /// As `next` again and again, but with all that a step needs in registers.
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(mut self, begin: B, mut f: F) -> B {
+        let mut folded = begin;
+        loop {
+            if let Some(run) = self.run {
+                let mut lsn = self.position;
+                while let Some((payload, next)) = run.record(lsn) {
+                    folded = f(folded, Ok(Record::new(lsn, payload)));
+                    lsn = next;
+                }
+                self.position = lsn;
+            }
+            let Some(item) = self.next_cold() else { return folded };
+            folded = f(folded, item);
+        }
+    }
+}
+
+impl<'a> Records<'a> {
+    #[cold]
+    #[inline(never)]
+    fn next_cold(&mut self) -> Option<Result<Record<'a>>> {
         if let Some(error) = self.pending_error.take() {
             self.position = self.end;
             return Some(Err(error));

@@ -5,22 +5,18 @@
 //! LSN, in another log or from another opening fails like random data. Because the CRC itself does not
 //! depend on the place, a writer computes it before it claims one.
 
+// CRC-64 also guards headers, whatever guards the frames.
+use super::crc::crc32c;
+pub(crate) use super::crc::crc64;
 use crate::policy::Checksum;
 
 /// CRC of `payload` by the chosen polynomial; CRC-32C leaves the upper half zero.
-#[inline]
+#[inline(always)]
 pub(crate) fn crc(kind: Checksum, payload: &[u8]) -> u64 {
     match kind {
-        Checksum::Crc32c => u64::from(crc32c::crc32c(payload)),
+        Checksum::Crc32c => u64::from(crc32c(payload)),
         Checksum::Crc64 => crc64(payload),
     }
-}
-
-/// CRC-64/XZ, which also guards headers, whatever guards the frames.
-pub(crate) fn crc64(bytes: &[u8]) -> u64 {
-    let mut digest = crc64fast::Digest::new();
-    digest.write(bytes);
-    digest.sum64()
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64-bit words in which each

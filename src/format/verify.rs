@@ -31,4 +31,10 @@ impl Verifiers {
         let found = entries.find(|(start, _)| *start <= lsn).or_else(|| self.0.first());
         found.map_or(Verifier { seed: 0, checksum: Checksum::Crc32c }, |(_, verifier)| *verifier)
     }
+
+    /// The one for the frame at `lsn` and for those behind it, up to the position that comes with it.
+    pub(crate) fn from(&self, lsn: u64) -> (Verifier, u64) {
+        let next = self.0.iter().map(|(start, _)| *start).find(|start| *start > lsn);
+        (self.at(lsn), next.unwrap_or(u64::MAX))
+    }
 }

@@ -79,6 +79,70 @@ impl Memory {
     }
 }
 
+/// A range of a region, to read from. Offsets count from its beginning.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    words: &'a [AtomicU64],
+}
+
+impl<'a> View<'a> {
+    /// The first bytes of it; all where there are no more.
+    pub(crate) fn up_to(self, len: u64) -> Self {
+        let words = usize::try_from(len / 8).unwrap_or(usize::MAX).min(self.words.len());
+        Self { words: &self.words[..words] }
+    }
+
+    #[inline]
+    fn len(self) -> usize {
+        size_of_val(self.words)
+    }
+
+    /// Loads a word, where there is one; pairs with `Region::store_release`.
+    #[inline]
+    pub(crate) fn load_acquire(self, offset: u64) -> Option<u64> {
+        let offset = usize::try_from(offset).ok()?;
+        if !offset.is_multiple_of(8) || offset >= self.len() {
+            return None;
+        }
+        // SAFETY: a multiple of eight below the length in bytes is eight times a number below that in words.
+        let word = unsafe { self.words.get_unchecked(offset / 8) };
+        Some(u64::from_le(word.load(Ordering::Acquire)))
+    }
+
+    /// The bytes of a range, where there are as many.
+    ///
+    /// # Safety
+    /// Nobody writes to the range while the slice lives.
+    #[inline]
+    pub(crate) unsafe fn slice(self, offset: u64, len: u64) -> Option<&'a [u8]> {
+        let (offset, len) = (usize::try_from(offset).ok()?, usize::try_from(len).ok()?);
+        if offset > self.len() || len > self.len() - offset {
+            return None;
+        }
+        let start = self.words.as_ptr().cast::<u8>().wrapping_add(offset);
+        // SAFETY: in bounds by the test above, initialised because file pages are, never written meanwhile by
+        // this function's contract.
+        Some(unsafe { core::slice::from_raw_parts(start, len) })
+    }
+
+    /// Tells the processor that a range will be read soon. It may lie beyond the end.
+    #[inline]
+    pub(crate) fn prefetch(self, range: Range<u64>) {
+        let mut line = range.start | 63;
+        while line < range.end {
+            let at = self.words.as_ptr().cast::<i8>().wrapping_add(line as usize);
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: every such processor has the instruction, and it is a hint: whatever the address, it never faults.
+            unsafe {
+                core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at);
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = at;
+            line += 64;
+        }
+    }
+}
+
 impl Region {
     /// Maps `len` bytes of `file`, which must be at least that long.
     pub(crate) fn map(file: &File, len: usize, writable: bool) -> io::Result<Self> {
@@ -98,21 +162,25 @@ impl Region {
     }
 
     #[inline]
-    fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8) && offset < self.memory.len(), "word offset {offset} out of place");
-        let word = self.memory.start().wrapping_add(offset).cast::<u64>();
-        // SAFETY: `word` lies inside the mapping (it is a multiple of eight below the length, and mappings are
-        // whole pages), is aligned because mappings begin on a page (a simulated one is a slice of such words), and
-        // lives as long as `self`. Concurrent
-        // accesses to a frame's header word are all atomic; other words are only touched under the exclusion
-        // that the slice methods demand. A read-only mapping is only ever loaded from (`store_*` assert that).
-        unsafe { AtomicU64::from_ptr(word) }
+    fn words(&self) -> &[AtomicU64] {
+        let start = self.memory.start().cast_const().cast::<AtomicU64>();
+        // SAFETY: the mapping lives as long as `self`, and is aligned because mappings begin on a page (a simulated one
+        // is a slice of such words). Concurrent accesses to a frame's header word are all atomic; other words are only
+        // touched under the exclusion that the slice methods demand. A read-only mapping is only ever loaded from
+        // (`store_*` assert that).
+        unsafe { core::slice::from_raw_parts(start, self.memory.len() / 8) }
     }
 
-    /// Loads a word; pairs with `store_release`.
     #[inline]
-    pub(crate) fn load_acquire(&self, offset: usize) -> u64 {
-        u64::from_le(self.word(offset).load(Ordering::Acquire))
+    fn word(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8), "word offset {offset} out of place");
+        &self.words()[offset / 8]
+    }
+
+    /// Everything from `offset` on, a multiple of eight, for reading.
+    #[inline]
+    pub(crate) fn view(&self, offset: usize) -> View<'_> {
+        View { words: self.words().get(offset / 8..).unwrap_or_default() }
     }
 
     /// Stores a word without ordering.
@@ -128,30 +196,8 @@ impl Region {
     /// are asked for only when the header has come and tells the length.
     #[inline]
     pub(crate) fn prefetch(&self, offset: usize) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let start = self.memory.start().cast_const().wrapping_add(offset);
-            for line in [0, 64, 128] {
-                // SAFETY: a hint; no address faults, whatever it is.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = offset;
-    }
-
-    /// The bytes of a range.
-    ///
-    /// # Safety
-    /// Nobody writes to the range while the slice lives.
-    #[inline]
-    pub(crate) unsafe fn slice(&self, offset: usize, len: usize) -> &[u8] {
-        assert!(offset <= self.memory.len() && len <= self.memory.len() - offset, "slice out of the mapping");
-        let start = self.memory.start().cast_const().wrapping_add(offset);
-        // SAFETY: in bounds by the assertion, initialised because file pages are, never written meanwhile by
-        // this function's contract.
-        unsafe { core::slice::from_raw_parts(start, len) }
+        const SMALL_RECORD_BYTES: u64 = 192;
+        self.view(offset).prefetch(0..SMALL_RECORD_BYTES);
     }
 
     /// A range that can be written to. What the accesses through it would ask each time is asked here, once.

@@ -11,6 +11,6 @@ mod shadow;
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 pub(crate) use mapped::Simulated;
 #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
-pub(crate) use mapped::{Region, Window};
+pub(crate) use mapped::{Region, View, Window};
 #[cfg(any(tidelog_loom, tidelog_shuttle))]
-pub(crate) use shadow::{Region, Window};
+pub(crate) use shadow::{Region, View, Window};

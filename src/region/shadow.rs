@@ -43,8 +43,10 @@ impl Region {
         offset.checked_sub(HEADER_BYTES as usize).map(|data| data / 8)
     }
 
-    pub(crate) fn load_acquire(&self, offset: usize) -> u64 {
-        Self::index(offset).map_or(0, |word| self.words[word].load(Ordering::Acquire))
+    /// Everything behind the header page.
+    pub(crate) fn view(&self, offset: usize) -> View<'_> {
+        assert_eq!(offset, HEADER_BYTES as usize);
+        View { region: self, words: self.words.len() }
     }
 
     pub(crate) fn store_relaxed(&self, offset: usize, value: u64) {
@@ -62,18 +64,6 @@ impl Region {
     pub(crate) fn window(&self, offset: usize, len: usize) -> Window<'_> {
         assert!(offset + len <= self.len() && len > 0, "window out of the region");
         Window { region: self, offset, len }
-    }
-
-    /// # Safety
-    /// As for the mapped region; loom checks it.
-    pub(crate) unsafe fn slice(&self, offset: usize, len: usize) -> &[u8] {
-        let Some(first) = Self::index(offset) else { return &[] };
-        for cell in &self.cells[first..first + len.div_ceil(8)] {
-            cell.with(|_| ());
-        }
-        let start = self.bytes.as_ptr().cast::<u8>().wrapping_add(offset - HEADER_BYTES as usize);
-        // SAFETY: in bounds by the slicing above; exclusion is loom's to check.
-        unsafe { core::slice::from_raw_parts(start, len) }
     }
 
     /// # Safety
@@ -169,4 +159,41 @@ impl<'a> Window<'a> {
     pub(crate) fn is_copied_by_pages(&self) -> bool {
         false
     }
+}
+
+/// A range of a region, to read from. Offsets count from its beginning.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    region: &'a Region,
+    words: usize,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn up_to(self, len: u64) -> Self {
+        Self { words: self.words.min(len as usize / 8), ..self }
+    }
+
+    pub(crate) fn load_acquire(self, offset: u64) -> Option<u64> {
+        let word = offset as usize / 8;
+        (offset.is_multiple_of(8) && word < self.words)
+            .then(|| self.region.words[word].load(Ordering::Acquire))
+    }
+
+    /// # Safety
+    /// As for the mapped region; loom checks it.
+    pub(crate) unsafe fn slice(self, offset: u64, len: u64) -> Option<&'a [u8]> {
+        let (offset, len) = (offset as usize, len as usize);
+        if offset > self.words * 8 || len > self.words * 8 - offset {
+            return None;
+        }
+        let first = offset / 8;
+        for cell in &self.region.cells[first..first + len.div_ceil(8)] {
+            cell.with(|_| ());
+        }
+        let start = self.region.bytes.as_ptr().cast::<u8>().wrapping_add(offset);
+        // SAFETY: in bounds by the test above; exclusion is loom's to check.
+        Some(unsafe { core::slice::from_raw_parts(start, len) })
+    }
+
+    pub(crate) fn prefetch(self, _range: Range<u64>) {}
 }

@@ -9,7 +9,11 @@ use crate::format::frame::{self, Kind, Parsed, SHORT_PADDING_BYTES, frame_bytes}
 use crate::format::verify::{Verifier, Verifiers};
 use crate::limits::{FRAME_HEADER_BYTES, HEADER_BYTES, claim_max};
 use crate::policy::Checksum;
+use crate::region::View;
 use crate::storage::Body;
+
+/// How far ahead of a frame that is read bytes are asked for. (From 1 to 8 KiB it makes little difference.)
+const AHEAD_BYTES: u64 = 2048;
 
 /// Why a frame was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +170,7 @@ impl Published {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mapped<'a> {
     body: &'a Body,
+    view: View<'a>,
     base: u64,
     segment_bytes: u64,
 }
@@ -173,8 +178,10 @@ pub(crate) struct Mapped<'a> {
 impl<'a> Mapped<'a> {
     /// Reads `segment`, which maps it if need be.
     pub(crate) fn new(segment: &'a super::Segment) -> crate::error::Result<Self> {
+        let body = segment.body()?;
         Ok(Self {
-            body: segment.body()?,
+            body,
+            view: body.region.view(HEADER_BYTES as usize),
             base: segment.base(),
             segment_bytes: segment.identity().segment_bytes,
         })
@@ -186,40 +193,86 @@ impl<'a> Mapped<'a> {
         let layout =
             Layout { base: self.base, segment_bytes: self.segment_bytes, verifiers: &self.body.verifiers };
         // Mapped bytes come without I/O errors.
-        examine(&mut MappedSource(self.body), layout, offset).unwrap_or(Found::Bad(Damage::Word))
+        examine(&mut MappedSource(self.view), layout, offset).unwrap_or(Found::Bad(Damage::Word))
     }
 
     /// The header word at `offset`, a frame boundary, taken apart but not verified.
     #[inline]
     pub(crate) fn peek(&self, offset: u64) -> Parsed {
         // PUBLISH / ABORT, acquire side: pairs with the release stores in `segment::claim`.
-        frame::parse(self.body.region.load_acquire((HEADER_BYTES + offset) as usize))
+        self.view.load_acquire(offset).map_or(Parsed::Invalid, frame::parse)
     }
 
     /// The payload of a frame that `examine` found.
     #[inline]
     pub(crate) fn payload(&self, frame: &Frame) -> &'a [u8] {
-        let at = (HEADER_BYTES + frame.payload_offset()) as usize;
         // SAFETY: `examine` found the frame published, and published bytes are never written again while the
         // segment is mapped by anyone (a segment is recycled only when nobody holds it).
-        unsafe { self.body.region.slice(at, frame.payload_len as usize) }
+        let payload = unsafe { self.view.slice(frame.payload_offset(), frame.payload_len) };
+        // `examine` found it in the segment.
+        payload.unwrap_or_default()
     }
 }
 
-struct MappedSource<'a>(&'a Body);
+/// Frames of a segment that one opening wrote, for who reads them in a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    view: View<'a>,
+    base: u64,
+    /// The largest frame.
+    largest: u64,
+    verifier: Verifier,
+}
+
+impl<'a> Run<'a> {
+    /// From the segment's beginning on, as far as those of the opening go that wrote the one at `lsn`, but not past
+    /// `end`.
+    pub(crate) fn new(mapped: &Mapped<'a>, lsn: u64, end: u64) -> Self {
+        let Mapped { body, view, base, segment_bytes } = *mapped;
+        let (verifier, until) = body.verifiers.from(lsn);
+        let view = view.up_to(end.min(until).saturating_sub(base).min(segment_bytes));
+        Self { view, base, largest: claim_max(segment_bytes), verifier }
+    }
+
+    /// The payload of the record at `lsn`, and where the next frame begins. `None` where no record verifies, or there is
+    /// none, or the run is over: `examine` tells.
+    ///
+    /// `lsn` is a frame boundary below the published watermark, if it lies in the run.
+    #[inline(always)]
+    pub(crate) fn record(&self, lsn: u64) -> Option<(&'a [u8], u64)> {
+        let offset = lsn.wrapping_sub(self.base);
+        // PUBLISH, acquire side: pairs with the release store in `segment::claim`.
+        let word = self.view.load_acquire(offset)?;
+        let Parsed::Record { payload_len, .. } = frame::parse(word) else { return None };
+        let bytes = frame_bytes(payload_len);
+        if bytes > self.largest {
+            return None;
+        }
+        // SAFETY: the frame is published by the word that was acquired, and published bytes are never written again
+        // while the segment is mapped by anyone.
+        let whole = unsafe { self.view.slice(offset, bytes) }?;
+        self.view.prefetch(offset + AHEAD_BYTES..offset + AHEAD_BYTES + bytes);
+        let (stored, payload) = whole.get(8..16 + payload_len as usize)?.split_first_chunk()?;
+        let crc = crc(self.verifier.checksum, payload);
+        let expected = crc ^ mask(self.verifier.seed, lsn, word);
+        (u64::from_le_bytes(*stored) == expected).then_some((payload, lsn + bytes))
+    }
+}
+
+struct MappedSource<'a>(View<'a>);
 
 impl Source for MappedSource<'_> {
     #[inline]
     fn word(&mut self, offset: u64) -> io::Result<u64> {
         // PUBLISH / ABORT, acquire side: pairs with the release stores in `segment::claim`.
-        Ok(self.0.region.load_acquire((HEADER_BYTES + offset) as usize))
+        self.0.load_acquire(offset).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     #[inline]
     fn bytes(&mut self, offset: u64, len: u64) -> io::Result<&[u8]> {
         // SAFETY: `examine` asks only for bytes of a frame whose published word it has just acquired, and
         // published bytes are never written again while the segment is mapped by anyone.
-        Ok(unsafe { self.0.region.slice((HEADER_BYTES + offset) as usize, len as usize) })
+        unsafe { self.0.slice(offset, len) }.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 

@@ -96,7 +96,7 @@ mutants! {
         LOOM "publish" "a_reader_verifies_padding",
         "ABORT, release side: padding's checksum is written before its word";
     word_loaded_relaxed "quick": "src/region/shadow.rs",
-        "self.words[word].load(Ordering::Acquire)" => "self.words[word].load(Ordering::Relaxed)",
+        "self.region.words[word].load(Ordering::Acquire)" => "self.region.words[word].load(Ordering::Relaxed)",
         LOOM "publish" "a_tail_reads_whole_records",
         "PUBLISH and ABORT, acquire side: a frame is read after its word";
     touch_after_publish "quick": "src/segment/claim.rs",
