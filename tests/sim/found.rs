@@ -36,6 +36,29 @@ fn what_a_killed_writer_left_unsynced_is_durable_after_the_next_opening() {
     println!("{kills} kills, each followed by a power cut");
 }
 
+/// A retiring writer is killed before it has synced where the log begins; the next opening removes the files below. A power
+/// cut later must not bring the earlier start back.
+#[test]
+fn a_killed_writers_start_is_durable_before_the_files_below_it_go() {
+    let disk = Disk::new(1);
+    let log = options(&disk, SyncPolicy::Immediate).open(PLACE).unwrap();
+    for n in 0..60 {
+        log.append(&payload(n)).unwrap();
+    }
+    let before = disk.moment();
+    log.retire_before(Lsn::new(SEGMENT)).unwrap();
+    for moment in before..=disk.moment() {
+        let killed = disk.possibilities_at(moment).kill();
+        let _open = options(&killed, SyncPolicy::Immediate).open(PLACE).unwrap();
+        // Every change of a name reached the disk, and nothing else that was not synced.
+        let cut = killed.possibilities().cut(|_, _| Pick::Version(0), |_| true).disk();
+        let log = options(&cut, SyncPolicy::Immediate)
+            .open(PLACE)
+            .unwrap_or_else(|error| panic!("killed at {moment}: {error}"));
+        assert_eq!(payloads(&log).last(), Some(&payload(59)), "killed at {moment}");
+    }
+}
+
 /// An opening that is refused writes nothing but who holds the lock.
 #[test]
 fn a_refused_opening_writes_nothing() {

@@ -424,7 +424,7 @@ mutants! {
         "an opening makes the names durable that it builds on";
     killed_writers_metadata_not_settled: "src/recovery/mod.rs",
         "        directory.settle_meta(&meta).map_err(|failure| failure.error)?;\n" => "",
-        EXPLORER "explorer" "crash_states_keep_every_promise",
+        SIM "sim" "found::a_killed_writers_start_is_durable_before_the_files_below_it_go",
         "an opening makes the metadata durable that it builds on";
     metadata_slot_not_settled: "src/storage/directory.rs",
         "        if !settled {" => "        if !settled && meta.generation == 0 {",
