@@ -9,6 +9,7 @@ mod table;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -61,31 +62,30 @@ fn run_all(mutants: &[&Mutant]) -> Outcome<bool> {
         return Err("no mutant has such a name".into());
     }
     let began = Instant::now();
-    let bench = Bench::set_up()?;
-    bench.check_texts()?;
-    bench.check_baseline(mutants)?;
-    let (mut caught, mut survived, mut errors) = (0, Vec::new(), Vec::new());
-    for mutant in mutants {
-        let began = Instant::now();
-        let verdict = bench.run(mutant);
-        let word = match &verdict {
-            Ok(true) => "caught",
-            Ok(false) => "SURVIVED",
-            Err(_) => "ERROR",
-        };
-        println!("{word:9} {:34} {:6.1} s  {}", mutant.name, began.elapsed().as_secs_f64(), mutant.rule);
-        if let Ok(true) = verdict {
-            println!("          {}", bench.last_panic());
-        }
-        match verdict {
-            Ok(true) => caught += 1,
-            Ok(false) => survived.push(mutant.name),
-            Err(error) => {
-                println!("{error}");
-                errors.push(mutant.name);
-            }
-        }
+    // Two lanes with a copy of the tree each: what builds in the models' directories, and what builds in `target` itself.
+    // No build waits for the other lane's.
+    let (files, models): (Vec<&Mutant>, Vec<&Mutant>) =
+        mutants.iter().partition(|mutant| mutant.suite.target_dir == ".");
+    let lanes = [(Bench::set_up("files")?, files), (Bench::set_up("models")?, models)];
+    for (bench, _) in &lanes {
+        bench.check_texts()?;
     }
+    let tallies: Vec<Outcome<Tally>> = thread::scope(|scope| {
+        let running = lanes.iter().map(|(bench, mutants)| scope.spawn(|| bench.run_all(mutants)));
+        let running: Vec<_> = running.collect();
+        running
+            .into_iter()
+            .map(|lane| lane.join().unwrap_or_else(|_| Err("a lane panicked".into())))
+            .collect()
+    });
+    let mut all = Tally::default();
+    for tally in tallies {
+        let Tally { caught, survived, errors } = tally?;
+        all.caught += caught;
+        all.survived.extend(survived);
+        all.errors.extend(errors);
+    }
+    let Tally { caught, survived, errors } = all;
     println!(
         "{caught} caught, {} survived, {} errors, {:.0} s",
         survived.len(),
@@ -98,6 +98,14 @@ fn run_all(mutants: &[&Mutant]) -> Outcome<bool> {
     Ok(survived.is_empty() && errors.is_empty())
 }
 
+/// What became of some mutants.
+#[derive(Default)]
+struct Tally {
+    caught: usize,
+    survived: Vec<&'static str>,
+    errors: Vec<&'static str>,
+}
+
 /// A copy of the tree to break, and its build output.
 struct Bench {
     tree: PathBuf,
@@ -105,10 +113,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn set_up() -> Outcome<Self> {
+    fn set_up(lane: &str) -> Outcome<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let targets = root.join("target");
-        let bench = Self { tree: targets.join("mutants"), targets };
+        let bench = Self { tree: targets.join("mutants").join(lane), targets };
         copy_changed(&root, &bench.tree)
             .map_err(|error| format!("cannot copy the tree to {}: {error}", bench.tree.display()))?;
         Ok(bench)
@@ -141,6 +149,28 @@ impl Bench {
         }
         println!("{} tests pass without a mutant", seen.len());
         Ok(())
+    }
+
+    fn run_all(&self, mutants: &[&Mutant]) -> Outcome<Tally> {
+        self.check_baseline(mutants)?;
+        let mut tally = Tally::default();
+        for mutant in mutants {
+            let began = Instant::now();
+            let verdict = self.run(mutant);
+            let (word, more) = match &verdict {
+                Ok(true) => ("caught", format!("          {}", self.last_panic())),
+                Ok(false) => ("SURVIVED", String::new()),
+                Err(error) => ("ERROR", error.clone()),
+            };
+            let seconds = began.elapsed().as_secs_f64();
+            println!("{word:9} {:34} {seconds:6.1} s  {}\n{more}", mutant.name, mutant.rule);
+            match verdict {
+                Ok(true) => tally.caught += 1,
+                Ok(false) => tally.survived.push(mutant.name),
+                Err(_) => tally.errors.push(mutant.name),
+            }
+        }
+        Ok(tally)
     }
 
     /// True when the mutant's test fails.
@@ -210,7 +240,7 @@ impl Bench {
                 child.wait().map_err(failed)?;
                 break None;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         };
         let text = fs::read_to_string(&log).map_err(failed)?;
         if !text.contains("running 1 test") {
