@@ -53,9 +53,11 @@ pub(super) fn means() -> Vec<super::tests::Means> {
     let mut all: Vec<super::tests::Means> = Vec::new();
     if has!("crc") {
         // SAFETY: the processor has the CRC instructions.
+        // SAFETY: the processor has the CRC instructions.
         all.push(("crc32c, one stream", CASTAGNOLI, 0, |bytes| unsafe { one_stream(bytes) }.into()));
     }
     if has!("crc") && has!("aes") {
+        // SAFETY: the processor has both.
         // SAFETY: the processor has both.
         all.push(("crc32c, three streams", CASTAGNOLI, 0, |bytes| unsafe { three_streams(bytes) }.into()));
     }
