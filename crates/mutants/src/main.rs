@@ -119,7 +119,24 @@ impl Bench {
         let bench = Self { tree: targets.join("mutants").join(lane), targets };
         copy_changed(&root, &bench.tree)
             .map_err(|error| format!("cannot copy the tree to {}: {error}", bench.tree.display()))?;
+        bench.mark()?;
         Ok(bench)
+    }
+
+    /// Gives the copy a version of its own.
+    ///
+    /// Cargo names what it builds by package, version and place in the workspace: a copy that shares a build directory
+    /// with the tree itself, for the sake of the dependencies, would share the name too. The tree's files are older than
+    /// the last mutant's build, which would be taken for theirs, and the tests after it would test the mutant.
+    fn mark(&self) -> Outcome<()> {
+        let path = self.tree.join("Cargo.toml");
+        let failed = |error: io::Error| format!("{}: {error}", path.display());
+        let manifest = fs::read_to_string(&path).map_err(failed)?;
+        let version = concat!("version = \"", env!("CARGO_PKG_VERSION"));
+        if manifest.matches(version).count() != 1 {
+            return Err(format!("{} does not name the version once", path.display()));
+        }
+        fs::write(&path, manifest.replacen(version, &format!("{version}+mutant"), 1)).map_err(failed)
     }
 
     /// Every mutant fits the code, also those that are not wanted now: said at once, and of all together.
