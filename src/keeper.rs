@@ -1,6 +1,10 @@
 //! Keeping the log supplied: segments are prepared ahead, marked when they are full, and recycled when they
 //! were retired.
 
+mod retention;
+
+pub(crate) use self::retention::Retention;
+
 use std::time::{Duration, Instant};
 
 use crate::chain::{Chain, Demand, Retired, Shelf, UNMAPPED_FOR_ONE};
@@ -30,6 +34,7 @@ pub(crate) struct Keeper {
     pub(crate) spares_max: usize,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stock: Mutex<Stock>,
+    pub(crate) retention: Retention,
 }
 
 /// Files to make segments of, and retired segments that somebody still holds.
@@ -87,6 +92,7 @@ impl Keeper {
                             std::thread::sleep(PERIOD_BUSY);
                         }
                     }
+                    self.retain(false);
                 }
             }
         }
@@ -98,6 +104,7 @@ impl Keeper {
         self.look_after(marks);
         // Who waits is told of a failure by the supply.
         let _ = self.supply(waiting);
+        self.retain(true);
     }
 
     /// Sees which segments are full by now, and which retired ones are free.
@@ -124,7 +131,7 @@ impl Keeper {
         {
             let Some(attempt) = self.chain.supply().begin_attempt() else { break };
             first = false;
-            if let Err(Failure { error, device_failed }) = self.prepare_next() {
+            if let Err(Failure { error, device_failed }) = self.prepare_or_make_room() {
                 self.counters.prepare_failures.add(1);
                 if device_failed {
                     // Before those who wait are told that the attempt failed, so that they are told why for good.
@@ -134,6 +141,7 @@ impl Keeper {
                 self.chain.supply().attempt_failed(attempt, error.clone());
                 return Err(error);
             }
+            self.retain(false);
         }
         Ok(!first)
     }
@@ -151,13 +159,14 @@ impl Keeper {
         if complete == marks.complete_end && durable == marks.durable_end {
             return;
         }
+        let now = self.directory.storage().unix_nanos();
         let (from, to) = (marks.complete_end.min(marks.durable_end), complete.max(durable));
         for segment in self.chain.catalog.view().made_between(from, to) {
             let end = segment.end();
             let sealed_now = end > marks.complete_end && end <= complete;
             let durable_now = end > marks.durable_end && end <= durable;
             if sealed_now || durable_now {
-                segment.store_tail_mark(TailMark { end, durable: end <= durable, boot });
+                segment.store_tail_mark(TailMark { end, durable: end <= durable, boot, sealed_unix_ns: now });
             }
         }
         // Also those that were retired before they were marked.

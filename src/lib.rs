@@ -21,6 +21,7 @@ mod recovery;
 mod reentry;
 #[allow(unsafe_code, reason = "raw access to mapped memory lives here; see the proofs in the module")]
 mod region;
+mod retention;
 mod segment;
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 mod sim;
@@ -39,6 +40,7 @@ pub use crate::options::Options;
 pub use crate::policy::{Checksum, SyncPolicy};
 pub use crate::record::{PinnedRecord, Record};
 pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
+pub use crate::retention::RetentionPolicy;
 pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
 pub use crate::stats::Stats;
 pub use crate::tail::Tail;

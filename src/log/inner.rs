@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
 use crate::format::verify::Verifier;
-use crate::keeper::{Keeper, Marks, Stock};
+use crate::keeper::{Keeper, Marks, Retention, Stock};
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
 use crate::options::Options;
@@ -18,7 +18,7 @@ use crate::primitive::{Arc, Mutex, lock};
 use crate::recovery::{RecoveryReport, recover};
 use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
-use crate::storage::{Directory, Failure, Preparation};
+use crate::storage::{Directory, Preparation};
 use crate::syncer::{Syncer, Ticker, run_periodic};
 
 /// The faults of this much are taken ahead when a segment is made ready, where every sync leaves new ones anyway.
@@ -35,8 +35,6 @@ pub(super) struct Inner {
     waits: bool,
     pub(super) counters: Arc<Counters>,
     pub(super) report: RecoveryReport,
-    /// What `log.meta` says; changed by one retirement at a time.
-    meta: Mutex<Meta>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// How far segments are marked, where no keeper's thread keeps that to itself.
     #[cfg(feature = "testing")]
@@ -75,6 +73,7 @@ impl Inner {
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
+            retention: Retention::new(meta, options.retention, directory.storage().unix_nanos()),
         });
         if let Some(active) = recovered.active {
             chain.install(active);
@@ -98,7 +97,6 @@ impl Inner {
             waits: policy.acknowledges_durable(),
             counters,
             report: recovered.report,
-            meta: Mutex::new(meta),
             threads: Mutex::new(Vec::new()),
             #[cfg(feature = "testing")]
             marks,
@@ -168,39 +166,11 @@ impl Inner {
     }
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
-        let mut meta = lock(&self.meta);
-        if lsn > self.chain.claimed() {
-            return Err(Error::not_written(Lsn::new(lsn), Lsn::new(self.chain.claimed())));
-        }
-        let geometry = self.chain.geometry;
-        // The newest record's segment stays, so that there is always one to find the end of the log in.
-        let newest = self.chain.advance_published()?.position().saturating_sub(1);
-        let number = geometry.number(lsn).min(geometry.number(newest));
-        let start = number * geometry.segment_bytes();
-        if start > meta.start {
-            if self.chain.is_closed() {
-                return Err(self.chain.closed_error());
-            }
-            // First the new start, durably; from then on the files below it are nothing.
-            self.update_meta(&mut meta, start)?;
-            self.keeper.discard(self.chain.catalog.take_before(number))?;
-        }
-        Ok(Lsn::new(meta.start))
+        self.keeper.retire_before(lsn)
     }
 
-    /// Writes the log's start, and how far it is durable by now.
-    fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
-        let proven = meta.proven.max(self.chain.durability.durable());
-        let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
-        if let Err(Failure { error, device_failed }) = self.directory.update_meta(meta, &next) {
-            if device_failed {
-                self.directory.note_poisoned();
-                self.chain.poison(Error::poisoned_by(&error));
-            }
-            return Err(error);
-        }
-        *meta = next;
-        Ok(())
+    pub(super) fn retention(&self) -> &Retention {
+        &self.keeper.retention
     }
 
     pub(super) fn close(&self) -> Result<()> {
@@ -216,7 +186,7 @@ impl Inner {
             let _ = thread.join();
         }
         // Held until the directory is given up: a retirement under way comes before, a later one is refused.
-        let mut meta = lock(&self.meta);
+        let mut meta = self.keeper.retention.lock_meta();
         let outcome = self.finish(&mut meta);
         if let Err(error) = &outcome {
             // Whoever still waits for durability gets the reason.
@@ -248,7 +218,12 @@ impl Inner {
         if let Some((segment, body)) = last.as_deref().and_then(|last| Some((last, last.mapped_body()?)))
             && body.region.is_writable()
         {
-            segment.store_tail_mark(TailMark { end, durable: true, boot: self.directory.boot().0 });
+            segment.store_tail_mark(TailMark {
+                end,
+                durable: true,
+                boot: self.directory.boot().0,
+                sealed_unix_ns: 0,
+            });
             let flushed = body.region.flush(0..HEADER_BYTES as usize);
             flushed.map_err(|error| {
                 Error::io("cannot mark the log closed", &self.directory.segment_path(segment.base()), error)
@@ -256,7 +231,7 @@ impl Inner {
             segment.see_whole()?;
         }
         // Evidence outside of the segments, should they go missing.
-        self.update_meta(meta, meta.start)
+        self.keeper.update_meta(meta, meta.start)
     }
 }
 

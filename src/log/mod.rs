@@ -16,6 +16,7 @@ use crate::primitive::Arc;
 use crate::record::PinnedRecord;
 use crate::recovery::RecoveryReport;
 use crate::reentry::refuse_inside_claim;
+use crate::retention::RetentionPolicy;
 use crate::snapshot::Snapshot;
 use crate::stats::Stats;
 use crate::tail::Tail;
@@ -294,6 +295,27 @@ impl Log {
         // Somebody who closes the log may hold the lock that is taken here, and wait for this thread's claim.
         refuse_inside_claim()?;
         self.inner.retire_before(lsn.get())
+    }
+
+    /// Replaces the [`RetentionPolicy`] that the log was opened with. It is not stored: the next opening has its own.
+    ///
+    /// A Raft log can tell the background so what its last snapshot covers, without waiting for the retirement:
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// # let covered = log.append_nowait(b"covered by a snapshot")?;
+    /// log.set_retention(log.retention().before(covered));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_retention(&self, policy: RetentionPolicy) {
+        self.inner.retention().set(policy);
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn retention(&self) -> RetentionPolicy {
+        self.inner.retention().policy()
     }
 
     /// How far the log is. It looks how far the log is published, in time proportional to what was appended since

@@ -19,5 +19,6 @@ mod policy;
 mod powercut;
 mod reading;
 mod recovery;
+mod retention;
 mod retire;
 mod support;

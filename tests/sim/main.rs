@@ -4,5 +4,6 @@
 mod disk;
 mod found;
 mod full;
+mod retention;
 mod support;
 mod sync_errors;

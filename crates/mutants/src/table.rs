@@ -408,9 +408,9 @@ mutants! {
         "if matches!(file.try_lock(), Ok(true)) {" => "if file.try_lock().is_ok() {",
         SIM "sim" "disk::a_reader_keeps_a_file_from_being_recycled",
         "a file that a reader has mapped is not recycled";
-    retired_before_the_start_is_durable: "src/log/inner.rs",
-        "            self.update_meta(&mut meta, start)?;\n            self.keeper.discard(self.chain.catalog.take_before(number))?;"
-        => "            self.keeper.discard(self.chain.catalog.take_before(number))?;\n            self.update_meta(&mut meta, start)?;",
+    retired_before_the_start_is_durable: "src/keeper/retention.rs",
+        "        self.update_meta(meta, start)?;\n        self.discard(self.chain.catalog.take_before(number))"
+        => "        self.discard(self.chain.catalog.take_before(number))?;\n        self.update_meta(meta, start)",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "the log's start is durable before files below it go";
     metadata_in_one_slot: "src/format/meta.rs",
