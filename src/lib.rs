@@ -6,7 +6,9 @@
 
 mod append;
 mod chain;
+mod cursors;
 mod error;
+mod event;
 mod format;
 mod keeper;
 mod limits;
@@ -32,8 +34,10 @@ mod syncer;
 mod tail;
 
 pub use crate::append::BatchLsns;
+pub use crate::cursors::{CursorInfo, CursorState};
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::log::{Log, Watermarks};
+pub use crate::event::{Event, Events};
+pub use crate::log::{Cursor, Log, Watermarks};
 pub use crate::log_reader::LogReader;
 pub use crate::lsn::Lsn;
 pub use crate::options::Options;

@@ -1,5 +1,7 @@
 //! How a log is opened.
 
+use core::time::Duration;
+
 use crate::error::{Error, Result};
 use crate::limits::{RETIRED_TOGETHER, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::policy::{Checksum, SyncPolicy};
@@ -31,6 +33,7 @@ pub struct Options {
     pub(crate) recycle_max: Option<usize>,
     pub(crate) any_file_system: bool,
     pub(crate) retention: RetentionPolicy,
+    pub(crate) slow_sync: Option<Duration>,
     #[cfg(feature = "testing")]
     pub(crate) disk: Option<crate::sim::Disk>,
 }
@@ -51,6 +54,8 @@ const RECYCLE_DEFAULT: usize = 2;
 
 /// The same where the background retires, so that all that it retires at once can be used again.
 const RECYCLE_RETAINING: usize = RETIRED_TOGETHER as usize;
+
+const SLOW_SYNC_DEFAULT: Duration = Duration::from_secs(1);
 
 impl Options {
     /// The defaults: 64 MiB segments, CRC-32C, group commit without a window.
@@ -115,6 +120,13 @@ impl Options {
         self
     }
 
+    /// A sync that takes so long, or longer, is told as [`Event::SyncSlow`](crate::Event::SyncSlow); 1 s by default.
+    #[must_use]
+    pub fn slow_sync(mut self, took: Duration) -> Self {
+        self.slow_sync = Some(took);
+        self
+    }
+
     /// Opens the log also on a file system on which guarantees cannot hold; by default that is
     /// [`Unsupported`](crate::ErrorKind::Unsupported). Those are network file systems (NFS, SMB, 9p, Ceph and the
     /// like), FUSE with virtiofs, and of the copy-on-write ones ZFS, bcachefs and NILFS2. `docs/DURABILITY.md` tells
@@ -147,6 +159,10 @@ impl Options {
             return std::sync::Arc::new(disk.clone());
         }
         System::shared()
+    }
+
+    pub(crate) fn slow_sync_after(&self) -> Duration {
+        self.slow_sync.unwrap_or(SLOW_SYNC_DEFAULT)
     }
 
     pub(crate) fn spares_max(&self) -> usize {

@@ -8,7 +8,8 @@ use crate::lsn::Lsn;
 /// [`Options::retention`](crate::Options::retention) and [`Log::set_retention`](crate::Log::set_retention).
 ///
 /// The limits can be combined; a segment goes as soon as **one** of them lets it go. What
-/// [`keep_from`](Self::keep_from) names stays whatever the limits say. Without a limit everything stays.
+/// [`keep_from`](Self::keep_from) names, and what a cursor gates ([`Cursor::set_gate`](crate::Cursor::set_gate)), stays
+/// whatever the limits say. Without a limit everything stays.
 ///
 /// Whole segments are retired, oldest first, as by [`Log::retire_before`](crate::Log::retire_before): readers that are
 /// at them keep what they hold, and their files are recycled. The segment with the newest record always stays.
@@ -35,13 +36,21 @@ pub struct RetentionPolicy {
     pub(crate) max_segments: Option<u64>,
     pub(crate) before: Option<Lsn>,
     pub(crate) keep_from: Option<Lsn>,
+    pub(crate) max_gate_bytes: Option<u64>,
 }
 
 impl RetentionPolicy {
     /// Everything is kept.
     #[must_use]
     pub const fn new() -> Self {
-        Self { max_bytes: None, max_age: None, max_segments: None, before: None, keep_from: None }
+        Self {
+            max_bytes: None,
+            max_age: None,
+            max_segments: None,
+            before: None,
+            keep_from: None,
+            max_gate_bytes: None,
+        }
     }
 
     /// A segment goes when what was written after it takes `bytes` or more, headers of records included. So the newest
@@ -83,6 +92,17 @@ impl RetentionPolicy {
     #[must_use]
     pub const fn keep_from(mut self, lsn: Lsn) -> Self {
         self.keep_from = Some(lsn);
+        self
+    }
+
+    /// A cursor that gates retirement ([`Cursor::set_gate`](crate::Cursor::set_gate)) and lags by more than `bytes` behind
+    /// the log's end holds nothing back any more, also from [`Log::retire_before`](crate::Log::retire_before): a consumer
+    /// that is gone does not fill the disk. What it loses by that is told by
+    /// [`Event::GateOverrun`](crate::Event::GateOverrun), and to itself when it comes back
+    /// ([`Retired`](crate::ErrorKind::Retired)). Without this, gates hold whatever it takes.
+    #[must_use]
+    pub const fn max_gate_bytes(mut self, bytes: u64) -> Self {
+        self.max_gate_bytes = Some(bytes);
         self
     }
 

@@ -4,8 +4,10 @@ use core::time::Duration;
 use std::time::Instant;
 
 use super::Keeper;
+use crate::cursors::Holder;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::header::Identity;
+use crate::event::Event;
+use crate::format::header::{Identity, TailMark};
 use crate::format::meta::Meta;
 use crate::limits::RETIRED_TOGETHER;
 use crate::lsn::Lsn;
@@ -76,15 +78,42 @@ impl Keeper {
             if self.chain.is_closed() {
                 return Err(self.chain.closed_error());
             }
+            if let Some(holder) = self.holder(number, true)? {
+                return Err(holder.error(lsn));
+            }
             self.retire(&mut meta, number)?;
         }
         Ok(Lsn::new(meta.start))
     }
 
+    /// Which cursor gates the retirement of what lies before segment `number`. With `sync`, whoever has committed beyond
+    /// that is made durable, so that it need not be held.
+    fn holder(&self, number: u64, sync: bool) -> Result<Option<Holder>> {
+        let until = number * self.chain.geometry.segment_bytes();
+        let lag_max = self.retention.policy().max_gate_bytes;
+        let holder = self.cursors.holder(until, self.chain.written_end(), lag_max, sync);
+        holder.map_err(|failure| self.cursor_failed(failure))
+    }
+
+    /// As a failed sync of `log.meta`: what else the device had in its cache may be gone too, and no later sync would tell.
+    pub(crate) fn cursor_failed(&self, Failure { error, device_failed }: Failure) -> Error {
+        if device_failed {
+            self.poison(&error);
+        }
+        error
+    }
+
     /// Retires the segments below `number`: first the new start, durably; from then on the files below it are nothing.
     fn retire(&self, meta: &mut Meta, number: u64) -> Result<()> {
-        let start = number * self.chain.geometry.segment_bytes();
+        let (from, start) = (meta.start, number * self.chain.geometry.segment_bytes());
         self.update_meta(meta, start)?;
+        self.announcer.tell(|| Event::Retired { from: Lsn::new(from), to: Lsn::new(start) });
+        if self.retention.policy().max_gate_bytes.is_some() {
+            for (cursor, position) in self.cursors.passed(from, start) {
+                let (position, start) = (Lsn::new(position), Lsn::new(start));
+                self.announcer.tell(|| Event::GateOverrun { cursor, position, start });
+            }
+        }
         self.discard(self.chain.catalog.take_before(number))
     }
 
@@ -94,8 +123,7 @@ impl Keeper {
         let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
         if let Err(Failure { error, device_failed }) = self.directory.update_meta(meta, &next) {
             if device_failed {
-                self.directory.note_poisoned();
-                self.chain.poison(Error::poisoned_by(&error));
+                self.poison(&error);
             }
             return Err(error);
         }
@@ -122,6 +150,7 @@ impl Keeper {
         }
         let Some(mut look) = try_lock(&self.retention.look) else { return false };
         let (first, target) = self.to_retire(&policy, &mut look);
+        let target = self.not_held(first, target, false);
         if target <= first {
             look.since = None;
             return false;
@@ -133,6 +162,8 @@ impl Keeper {
         }
         // Somebody who retires by hand, or closes, holds nobody up here.
         let Some(mut meta) = try_lock(&self.retention.meta) else { return false };
+        // Now that no gate is set or moved back.
+        let target = self.not_held(first, target, true);
         if self.chain.is_closed() || target * self.chain.geometry.segment_bytes() <= meta.start {
             return false;
         }
@@ -142,6 +173,19 @@ impl Keeper {
         look.since = None;
         look.failed = outcome.is_err().then(Instant::now);
         retired
+    }
+
+    /// As many of the segments from `first` to `target` as no cursor gates.
+    fn not_held(&self, first: u64, target: u64, sync: bool) -> u64 {
+        if target <= first {
+            return target;
+        }
+        match self.holder(target, sync) {
+            Ok(None) => target,
+            Ok(Some(holder)) => self.chain.geometry.number(holder.position),
+            // A cursor that cannot be synced now holds what it held.
+            Err(_) => first,
+        }
     }
 
     /// The number of the first segment, and of the first that is to be kept.
@@ -185,7 +229,7 @@ impl Keeper {
     }
 
     /// From the file of a segment that is not mapped.
-    fn tail_mark_of(&self, identity: &Identity) -> Option<crate::format::header::TailMark> {
+    fn tail_mark_of(&self, identity: &Identity) -> Option<TailMark> {
         let file = self.directory.open_segment(identity.base(), Access::Read).ok()?;
         self.directory.read_header(&*file, identity).ok()?.tail_mark
     }

@@ -5,7 +5,9 @@ use std::thread::JoinHandle;
 
 use crate::append::Appended;
 use crate::chain::{Chain, Geometry, Origin};
+use crate::cursors::Cursors;
 use crate::error::{Error, Result};
+use crate::event::{Announcer, Event};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
 use crate::format::verify::Verifier;
@@ -27,7 +29,9 @@ const POPULATE_DURABLE_BYTES: usize = 256 << 10;
 pub(super) struct Inner {
     pub(super) chain: Arc<Chain>,
     pub(super) syncer: Arc<Syncer>,
-    keeper: Arc<Keeper>,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) cursors: Arc<Cursors>,
+    pub(super) announcer: Arc<Announcer>,
     pub(super) directory: Arc<Directory>,
     ticker: Arc<Ticker>,
     pub(super) policy: SyncPolicy,
@@ -53,6 +57,18 @@ impl Inner {
         let geometry = Geometry::new(meta.segment_bytes);
         let origin = Origin { log_id: meta.log_id, directory: Arc::clone(&directory) };
         let chain = Arc::new(Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin)));
+        let torn = recovered
+            .report
+            .torn_tail
+            .map(|_| Event::TornTail { end: recovered.report.end, bytes: recovered.report.truncated_bytes });
+        let announcer = Arc::new(Announcer::new(torn.into_iter().collect()));
+        let cursors = Cursors::open(&directory, meta.log_id, recovered.cursors, recovered.tail);
+        let cursors = Arc::new(cursors.map_err(|failure| {
+            if failure.device_failed {
+                directory.note_poisoned();
+            }
+            failure.error
+        })?);
         let policy = options.sync_policy;
         let counters = Arc::new(Counters::default());
         let populate_bytes = if policy.acknowledges_durable() {
@@ -73,6 +89,8 @@ impl Inner {
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
+            cursors: Arc::clone(&cursors),
+            announcer: Arc::clone(&announcer),
             retention: Retention::new(meta, options.retention, directory.storage().unix_nanos()),
         });
         if let Some(active) = recovered.active {
@@ -83,14 +101,22 @@ impl Inner {
             keeper.prepare_next().map_err(|failure| failure.error)?;
             directory.create_meta(&meta)?;
         }
-        let syncer =
-            Arc::new(Syncer::new(Arc::clone(&chain), Arc::clone(&directory), policy, Arc::clone(&counters)));
+        let syncer = Arc::new(Syncer::new(
+            Arc::clone(&chain),
+            Arc::clone(&directory),
+            policy,
+            Arc::clone(&counters),
+            Arc::clone(&announcer),
+            options.slow_sync_after(),
+        ));
         #[cfg(feature = "testing")]
         let marks = Arc::new(Mutex::new(Marks::new(recovered.tail, meta.segment_bytes)));
         let inner = Self {
             chain,
             syncer,
             keeper,
+            cursors,
+            announcer,
             directory,
             ticker: Arc::new(Ticker::new()),
             policy,
@@ -188,6 +214,13 @@ impl Inner {
         // Held until the directory is given up: a retirement under way comes before, a later one is refused.
         let mut meta = self.keeper.retention.lock_meta();
         let outcome = self.finish(&mut meta);
+        let cursors = self.cursors.close().map_err(|failure| {
+            if failure.device_failed {
+                self.directory.note_poisoned();
+            }
+            failure.error
+        });
+        let outcome = outcome.and(cursors);
         if let Err(error) = &outcome {
             // Whoever still waits for durability gets the reason.
             self.chain.poison(error.clone());
@@ -195,6 +228,7 @@ impl Inner {
         self.chain.catalog.map_held();
         let released = self.directory.release();
         let outcome = outcome.and(released);
+        self.announcer.close();
         *closed = Some(outcome.clone());
         outcome
     }

@@ -1,14 +1,18 @@
 //! The handle: composes the parts, decides nothing.
 
+mod cursor;
 mod inner;
 
 use core::fmt;
 use std::path::Path;
 
+pub use self::cursor::Cursor;
+
 use self::inner::Inner;
 use crate::append::{self, BatchLsns};
 use crate::chain::read_live;
 use crate::error::{Error, Result};
+use crate::event::{Announcer, Events};
 use crate::lsn::Lsn;
 use crate::options::Options;
 use crate::policy::SyncPolicy;
@@ -43,6 +47,9 @@ use crate::tail::Tail;
 pub struct Log {
     inner: std::sync::Arc<Inner>,
 }
+
+/// Events that wait for a subscriber.
+const EVENTS_DEFAULT: usize = 1024;
 
 /// How far a log is: `start <= durable <= published <= claimed`, except that `start` passes `durable` when
 /// records are retired that were never synced.
@@ -248,7 +255,11 @@ impl Log {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
-        read_live(&self.inner.chain, lsn.get())
+        read_live(&self.inner.chain, lsn.get()).inspect_err(|error| {
+            if error.is_corruption() {
+                self.inner.announcer.tell_failure(error);
+            }
+        })
     }
 
     /// Follows the log from `from` on: an LSN that was appended, or a watermark. It sees records when they are
@@ -270,6 +281,8 @@ impl Log {
     /// # Errors
     /// * [`NotWritten`](crate::ErrorKind::NotWritten): the LSN lies beyond the log's end.
     /// * [`Closed`](crate::ErrorKind::Closed): there is something to drop, and the log is closed.
+    /// * [`Held`](crate::ErrorKind::Held): a cursor gates what was to be dropped, and nothing was; the error has its file and
+    ///   its position. [`Corrupt`](crate::ErrorKind::Corrupt): the file of a cursor is damaged, so that it may be a gate.
     /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): inside a closure of `append_with`.
     /// * [`Io`](crate::ErrorKind::Io), [`StorageFull`](crate::ErrorKind::StorageFull): the new start could not be
     ///   written, and then nothing was dropped; or a file could not be removed, and the next opening does it.
@@ -342,6 +355,42 @@ impl Log {
             published: Lsn::new(published),
             claimed: Lsn::new(chain.claimed()),
         }
+    }
+
+    /// What happens to the log from now on, to be received: segments that come and go, syncs that fail. For archivers, and
+    /// for alarms. The queue holds 1024 events; see [`events_with_capacity`](Self::events_with_capacity).
+    ///
+    /// Nothing is told for each append, and nothing is spent where nobody asked.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use tidelog::Event;
+    ///
+    /// let archiver = log.cursor("archiver")?;
+    /// archiver.set_gate(true)?; // files stay until it has come by
+    /// let mut events = log.events();
+    /// for _ in 0..100 {
+    ///     log.append_nowait(&[0; 1000])?; // over more than one segment
+    /// }
+    /// while let Some(event) = events.next() {
+    ///     if let Event::SegmentSealed { path, end, .. } = event {
+    ///         println!("archive {}", path.display());
+    ///         archiver.commit(end)?;
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.events_with_capacity(EVENTS_DEFAULT)
+    }
+
+    /// As [`events`](Self::events), with room for so many events that were not taken yet, at least one.
+    #[must_use]
+    pub fn events_with_capacity(&self, capacity: usize) -> Events {
+        Announcer::subscribe(&self.inner.announcer, capacity)
     }
 
     /// What opening the log found.
