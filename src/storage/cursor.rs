@@ -66,6 +66,8 @@ impl Directory {
         let temporary = self.path().join(format!("{}{}", name::cursor(&stored.name), name::TEMPORARY));
         let failed = |error| Failure::from(Error::io("cannot create a cursor", &path, error));
         let storage = self.storage();
+        // Opened first, so that what fails below is its sync and not for want of a descriptor.
+        let directory = storage.open_directory(self.path()).map_err(failed)?;
         let file = storage.open(&temporary, Access::Replace).map_err(failed)?;
         let written = file.write_all_at(&stored.encode_new(), 0).map_err(failed);
         let synced = written.and_then(|()| file.sync_all().map_err(|error| failed(error).at_a_sync()));
@@ -73,7 +75,7 @@ impl Directory {
         named.inspect_err(|_| {
             let _ = storage.remove(&temporary);
         })?;
-        self.sync().map_err(|error| Failure::from(error).at_a_sync())
+        directory.sync_all().map_err(|error| failed(error).at_a_sync())
     }
 
     pub(crate) fn open_cursor(&self, name: &str) -> Result<File> {
@@ -103,13 +105,15 @@ impl Directory {
     /// Removes a cursor's file, durably. False when there was none.
     pub(crate) fn remove_cursor(&self, name: &str) -> core::result::Result<bool, Failure> {
         let path = self.cursor_path(name);
+        let failed = |error| Failure::from(Error::io("cannot remove a cursor", &path, error));
+        let directory = self.storage().open_directory(self.path()).map_err(failed)?;
         match self.storage().remove(&path) {
             Ok(()) => {
-                self.sync().map_err(|error| Failure::from(error).at_a_sync())?;
+                directory.sync_all().map_err(|error| failed(error).at_a_sync())?;
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io("cannot remove a cursor", &path, error).into()),
+            Err(error) => Err(failed(error)),
         }
     }
 }

@@ -5,6 +5,7 @@ mod architecture;
 mod batches;
 mod behaviour;
 mod corruption;
+mod cursors;
 mod damaged_files;
 mod decisions;
 mod descriptors;
