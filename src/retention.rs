@@ -14,8 +14,8 @@ use crate::lsn::Lsn;
 /// Whole segments are retired, oldest first, as by [`Log::retire_before`](crate::Log::retire_before): readers that are
 /// at them keep what they hold, and their files are recycled. The segment with the newest record always stays.
 ///
-/// The limits are kept up with, not enforced to the byte: up to four more segments may be there for up to 100 ms, because
-/// what is retired together costs one sync. On a full disk nothing is waited for. When the log is next opened, what the
+/// The limits are kept up with, not enforced to the byte: what is retired together costs one sync, so up to four more
+/// segments may be there, for a fraction of a second when the log stops growing. On a full disk nothing is waited for. When the log is next opened, what the
 /// last process left above the limits is retired.
 ///
 /// ```

@@ -142,6 +142,23 @@ mod tests {
         }
     }
 
+    /// The bytes of `docs/FORMAT.md`: whatever is changed, what was written reads back.
+    #[test]
+    fn the_bytes_of_version_1() {
+        let text = "5449444543555253010000000300000009090909090909090909090909090909\
+                    0000700000000000030000000000000000006000000000000b00000000000000\
+                    696e64657865722d322e65755f77657374";
+        let mut golden: Vec<u8> =
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
+        golden.resize(AT_CRC, 0);
+        golden.extend(GOLDEN_CRC.to_le_bytes());
+        assert_eq!(stored().encode()[..], golden[..]);
+        golden.resize(CURSOR_BYTES, 0);
+        assert_eq!(Stored::decode(&golden), Ok((stored(), 0)));
+    }
+
+    const GOLDEN_CRC: u64 = 0x0c4f_c7a0_50ae_7f4c;
+
     /// One damaged slot leaves the other, two are an error; and no bit of a slot is without meaning.
     #[test]
     fn every_flipped_bit_is_noticed() {

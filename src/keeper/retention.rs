@@ -165,6 +165,7 @@ impl Keeper {
         // Now that no gate is set or moved back.
         let target = self.not_held(first, target, true);
         if self.chain.is_closed() || target * self.chain.geometry.segment_bytes() <= meta.start {
+            look.failed = Some(Instant::now());
             return false;
         }
         let outcome = self.retire(&mut meta, target);

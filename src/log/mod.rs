@@ -1,5 +1,6 @@
 //! The handle: composes the parts, decides nothing.
 
+mod background;
 mod cursor;
 mod inner;
 
@@ -12,7 +13,6 @@ use self::inner::Inner;
 use crate::append::{self, BatchLsns};
 use crate::chain::read_live;
 use crate::error::{Error, Result};
-use crate::event::{Announcer, Events};
 use crate::lsn::Lsn;
 use crate::options::Options;
 use crate::policy::SyncPolicy;
@@ -20,7 +20,6 @@ use crate::primitive::Arc;
 use crate::record::PinnedRecord;
 use crate::recovery::RecoveryReport;
 use crate::reentry::refuse_inside_claim;
-use crate::retention::RetentionPolicy;
 use crate::snapshot::Snapshot;
 use crate::stats::Stats;
 use crate::tail::Tail;
@@ -47,9 +46,6 @@ use crate::tail::Tail;
 pub struct Log {
     inner: std::sync::Arc<Inner>,
 }
-
-/// Events that wait for a subscriber.
-const EVENTS_DEFAULT: usize = 1024;
 
 /// How far a log is: `start <= durable <= published <= claimed`, except that `start` passes `durable` when
 /// records are retired that were never synced.
@@ -310,27 +306,6 @@ impl Log {
         self.inner.retire_before(lsn.get())
     }
 
-    /// Replaces the [`RetentionPolicy`] that the log was opened with. It is not stored: the next opening has its own.
-    ///
-    /// A Raft log can tell the background so what its last snapshot covers, without waiting for the retirement:
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir()?;
-    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
-    /// # let covered = log.append_nowait(b"covered by a snapshot")?;
-    /// log.set_retention(log.retention().before(covered));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_retention(&self, policy: RetentionPolicy) {
-        self.inner.retention().set(policy);
-    }
-
-    /// The policy in force.
-    #[must_use]
-    pub fn retention(&self) -> RetentionPolicy {
-        self.inner.retention().policy()
-    }
-
     /// How far the log is. It looks how far the log is published, in time proportional to what was appended since
     /// somebody looked last.
     ///
@@ -357,53 +332,10 @@ impl Log {
         }
     }
 
-    /// What happens to the log from now on, to be received: segments that come and go, syncs that fail. For archivers, and
-    /// for alarms. The queue holds 1024 events; see [`events_with_capacity`](Self::events_with_capacity).
-    ///
-    /// Nothing is told for each append, and nothing is spent where nobody asked.
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir()?;
-    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
-    /// use tidelog::Event;
-    ///
-    /// let archiver = log.cursor("archiver")?;
-    /// archiver.set_gate(true)?; // files stay until it has come by
-    /// let mut events = log.events();
-    /// for _ in 0..100 {
-    ///     log.append_nowait(&[0; 1000])?; // over more than one segment
-    /// }
-    /// while let Some(event) = events.next() {
-    ///     if let Event::SegmentSealed { path, end, .. } = event {
-    ///         println!("archive {}", path.display());
-    ///         archiver.commit(end)?;
-    ///         break;
-    ///     }
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn events(&self) -> Events {
-        self.events_with_capacity(EVENTS_DEFAULT)
-    }
-
-    /// As [`events`](Self::events), with room for so many events that were not taken yet, at least one.
-    #[must_use]
-    pub fn events_with_capacity(&self, capacity: usize) -> Events {
-        Announcer::subscribe(&self.inner.announcer, capacity)
-    }
-
     /// What opening the log found.
     #[must_use]
     pub fn recovery(&self) -> &RecoveryReport {
         &self.inner.report
-    }
-
-    /// Does what the background would do by now, for a log on a simulated disk without threads: prepares segments,
-    /// marks those that are full, and lets go of retired ones.
-    #[cfg(feature = "testing")]
-    pub fn upkeep(&self) {
-        self.inner.upkeep();
     }
 
     /// What the log has done since.
