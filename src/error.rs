@@ -101,6 +101,12 @@ impl Error {
         self.0.offset
     }
 
+    /// The name of the cursor that the failure concerns, where it concerns one's file.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        self.path()?.file_name()?.to_str()?.strip_suffix(".cursor")
+    }
+
     /// The LSN that the failure concerns; for [`ErrorKind::Retired`] the first one that is left.
     #[must_use]
     pub fn lsn(&self) -> Option<Lsn> {

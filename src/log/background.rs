@@ -21,6 +21,7 @@ impl Log {
     /// ```
     pub fn set_retention(&self, policy: RetentionPolicy) {
         self.inner.retention().set(policy);
+        self.inner.chain.supply().poke();
     }
 
     /// The policy in force.

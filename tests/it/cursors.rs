@@ -214,6 +214,7 @@ fn a_gate_holds_and_lets_go() {
     let error = log.retire_before(newest).unwrap_err();
     assert_eq!((error.kind(), error.lsn()), (ErrorKind::Held, Some(index.position())));
     assert!(error.path().unwrap().ends_with("index.cursor"), "{error}");
+    assert_eq!(error.cursor(), Some("index"));
     assert!(error.to_string().contains("\"index\"") && error.to_string().contains("set_gate"), "{error}");
     assert_eq!(log.watermarks().start, Lsn::ZERO, "all or nothing");
     // As far as it has come, it goes; the commit was made durable for that.
