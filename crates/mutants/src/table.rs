@@ -458,17 +458,17 @@ mutants! {
         "kept.map_or(newest, |kept| kept.min(newest))" => "kept.map_or(newest, |kept| kept.max(newest))",
         FILES "it" "retention::each_limit_is_kept_under_every_policy",
         "what is to be kept stays whatever the limits say";
-    age_of_the_oldest_record: "src/keeper/retention.rs",
-        "            None if segment.is_writable() => u64::MAX," => "            None if segment.is_writable() => 0,",
+    age_not_asked: "src/keeper/retention.rs",
+        "self.sealed_at(target, look) < young" => "self.sealed_at(target, look) < now",
         SIM "sim" "retention::ages_are_of_the_newest_record_and_survive_restarts",
-        "a segment whose time is not noted is not old";
+        "no record goes before it has the age";
     time_noted_again: "src/segment/mod.rs",
         "noted.map_or(mark, |noted| TailMark { sealed_unix_ns: noted.sealed_unix_ns, ..mark })" => "noted.map_or(mark, |_| mark)",
         SIM "sim" "retention::ages_are_of_the_newest_record_and_survive_restarts",
         "a mark that is made again keeps its time";
     full_disk_waits_for_more: "src/keeper/retention.rs",
         "error.kind() == ErrorKind::StorageFull && self.retain(true) => {" => "error.kind() == ErrorKind::StorageFull && self.retain(false) => {",
-        SIM "sim" "retention::a_device_that_is_always_full_goes_on",
+        SIM "sim" "retention::a_full_device_waits_for_nothing",
         "what the policy lets go makes room before an append fails";
     missed_events_not_counted: "src/event.rs",
         "            self.missed += 1;\n" => "",
