@@ -136,7 +136,7 @@ fn a_full_device_waits_for_nothing() {
     fill_segments(&log, 3);
     disk.set_capacity(disk.used() + 128);
     // Fewer segments than would be worth a sync otherwise, and nobody has looked yet.
-    log.set_retention(RetentionPolicy::new().max_segments(1));
+    log.set_retention(RetentionPolicy::new().max_segments(4));
     for _ in 0..60 {
         log.append(&[7; 500]).unwrap();
     }
