@@ -15,6 +15,10 @@ use crate::region::Region;
 /// The size of zeroing writes where they are needed although none were asked for.
 const ZERO_FILL_UNASKED: usize = 64 << 10;
 
+/// So many zeros are handed to the device at once, where they are to be durable: the syncs of appends that wait come
+/// between, and not behind a whole segment.
+const ZEROS_AT_ONCE: u64 = 4 << 20;
+
 /// How segments are made ready.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preparation {
@@ -113,7 +117,7 @@ impl Directory {
             None => create(storage, &temporary),
         };
         let (file, contents) = made.map_err(failed)?;
-        let filled = self.fill(&*file, identity, session, how, contents).map_err(failed);
+        let filled = self.fill(&*file, identity, session, how, contents, &failed);
         let synced = filled.and_then(|kept| {
             // The header page alone, where the zeros need not be durable.
             let synced = kept.as_ref().map_or_else(|| file.sync_all(), |region| region.flush(0..PAGE));
@@ -160,13 +164,14 @@ impl Directory {
         session: &Session,
         how: Preparation,
         contents: Contents,
-    ) -> io::Result<Option<Region>> {
+        failed: &impl Fn(io::Error) -> Failure,
+    ) -> core::result::Result<Option<Region>, Failure> {
         let length = HEADER_BYTES + identity.segment_bytes;
-        let reserved = file.allocate(length)?;
+        let reserved = file.allocate(length).map_err(failed)?;
         let mut kept = None;
         let as_is = match contents {
             // What a snapshot shares is not the file's own: it is written again, or a store could lack room.
-            Contents::Zeros => !file.may_move()?,
+            Contents::Zeros => !file.may_move().map_err(failed)?,
             Contents::Nothing => reserved && how.zero_fill_bytes == 0,
             Contents::Stale => false,
             Contents::Mapped(mut region) => {
@@ -177,11 +182,19 @@ impl Directory {
         };
         if !as_is {
             let chunk = if how.zero_fill_bytes == 0 { ZERO_FILL_UNASKED } else { how.zero_fill_bytes };
-            zero(file, HEADER_BYTES, length, chunk)?;
+            let mut from = HEADER_BYTES;
+            while from < length {
+                let to = length.min(from + ZEROS_AT_ONCE);
+                zero(file, from, to, chunk).map_err(failed)?;
+                if how.zeros_are_durable && to < length {
+                    file.sync_data().map_err(|error| failed(error).at_a_sync())?;
+                }
+                from = to;
+            }
         }
         let page = Header::encode_new(identity, session, self.storage().unix_nanos());
         debug_assert_eq!(page.len(), PAGE);
-        file.write_all_at(page.as_slice(), 0)?;
+        file.write_all_at(page.as_slice(), 0).map_err(failed)?;
         Ok(kept)
     }
 }
