@@ -13,7 +13,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use support::{directory, payload};
-use tidelog::{Log, Options, SyncPolicy, Tail};
+use tidelog::{Log, Lsn, Options, SyncPolicy};
 
 /// Records of this size, in bytes.
 const RECORD: usize = 100;
@@ -45,12 +45,13 @@ fn arguments() -> Arguments {
 trait Way: Sync {
     fn send(&self, record: &[u8]);
     /// Hands each record to `see` until that says that it was the last.
-    fn receive(&self, follower: usize, see: &mut dyn FnMut(&[u8]) -> bool);
+    fn receive(&self, see: &mut dyn FnMut(&[u8]) -> bool);
 }
 
 struct Followed {
     log: Log,
-    tails: Vec<std::sync::Mutex<Tail>>,
+    /// Where followers begin.
+    from: Lsn,
 }
 
 impl Way for Followed {
@@ -58,8 +59,8 @@ impl Way for Followed {
         self.log.append(record).expect("append");
     }
 
-    fn receive(&self, follower: usize, see: &mut dyn FnMut(&[u8]) -> bool) {
-        let mut tail = self.tails[follower].lock().expect("nobody panicked");
+    fn receive(&self, see: &mut dyn FnMut(&[u8]) -> bool) {
+        let mut tail = self.log.tail(self.from).expect("a tail");
         while see(tail.next().expect("follow").expect("the log is open").payload()) {}
     }
 }
@@ -74,7 +75,7 @@ impl Way for Channel {
         self.sender.send(record.into()).expect("somebody receives");
     }
 
-    fn receive(&self, _: usize, see: &mut dyn FnMut(&[u8]) -> bool) {
+    fn receive(&self, see: &mut dyn FnMut(&[u8]) -> bool) {
         while see(&self.receiver.recv().expect("somebody sends")) {}
     }
 }
@@ -89,7 +90,7 @@ impl Way for Socket {
         assert_eq!(self.sender.send(record).expect("send"), record.len());
     }
 
-    fn receive(&self, _: usize, see: &mut dyn FnMut(&[u8]) -> bool) {
+    fn receive(&self, see: &mut dyn FnMut(&[u8]) -> bool) {
         let mut buffer = [0; 2 * RECORD];
         while see({
             let len = self.receiver.recv(&mut buffer).expect("receive");
@@ -106,12 +107,12 @@ fn number(record: &[u8]) -> u64 {
 fn stream(way: &dyn Way, followers: usize, records: u64) -> (Duration, Duration) {
     let barrier = Barrier::new(followers + 1);
     std::thread::scope(|scope| {
-        for follower in 0..followers {
+        for _ in 0..followers {
             let barrier = &barrier;
             scope.spawn(move || {
                 barrier.wait();
                 let mut next = 0;
-                way.receive(follower, &mut |record| {
+                way.receive(&mut |record| {
                     assert_eq!(number(record), next);
                     next += 1;
                     next < records
@@ -132,6 +133,24 @@ fn stream(way: &dyn Way, followers: usize, records: u64) -> (Duration, Duration)
     })
 }
 
+/// A tail that comes when everything is written: nanoseconds a record.
+fn catch_up(records: u64) -> f64 {
+    let (_directory, way) = followed(SyncPolicy::None);
+    let mut record = payload(RECORD);
+    for number in 0..records {
+        record[..8].copy_from_slice(&number.to_le_bytes());
+        way.send(&record);
+    }
+    let began = Instant::now();
+    let mut next = 0;
+    way.receive(&mut |record| {
+        assert_eq!(number(record), next);
+        next += 1;
+        next < records
+    });
+    began.elapsed().as_nanos() as f64 / records as f64
+}
+
 /// Wakes a follower so many times; nanoseconds that each took, sorted.
 fn wake(way: &dyn Way, wakes: usize) -> Vec<u64> {
     let base = Instant::now();
@@ -139,7 +158,7 @@ fn wake(way: &dyn Way, wakes: usize) -> Vec<u64> {
     let mut took = std::thread::scope(|scope| {
         let follower = scope.spawn(|| {
             let mut took = Vec::with_capacity(wakes);
-            way.receive(0, &mut |record| {
+            way.receive(&mut |record| {
                 took.push(nanos(Instant::now()) - number(record));
                 took.len() < wakes
             });
@@ -157,12 +176,11 @@ fn wake(way: &dyn Way, wakes: usize) -> Vec<u64> {
     took
 }
 
-fn followed(followers: usize, policy: SyncPolicy) -> (tempfile::TempDir, Followed) {
+fn followed(policy: SyncPolicy) -> (tempfile::TempDir, Followed) {
     let directory = directory();
     let log = Options::new().sync_policy(policy).open(directory.path().join("log")).expect("open a log");
-    let tails = (0..followers).map(|_| log.tail(log.watermarks().published).expect("a tail").into());
-    let tails = tails.collect();
-    (directory, Followed { log, tails })
+    let from = log.watermarks().published;
+    (directory, Followed { log, from })
 }
 
 fn channel() -> Channel {
@@ -176,18 +194,18 @@ fn socket() -> Socket {
 }
 
 /// What is measured: its name, the number of followers, and how it is made.
-type Case = (&'static str, usize, fn(usize, &mut dyn FnMut(&dyn Way)));
+type Case = (&'static str, usize, fn(&mut dyn FnMut(&dyn Way)));
 
 fn cases() -> Vec<Case> {
-    fn log(followers: usize, run: &mut dyn FnMut(&dyn Way)) {
-        run(&followed(followers, SyncPolicy::None).1);
+    fn log(run: &mut dyn FnMut(&dyn Way)) {
+        run(&followed(SyncPolicy::None).1);
     }
     vec![
         ("tidelog, nobody follows", 0, log),
         ("tidelog, 1 follower", 1, log),
         ("tidelog, 4 followers", 4, log),
-        ("crossbeam channel", 1, |_, run| run(&channel())),
-        ("Unix datagrams", 1, |_, run| run(&socket())),
+        ("crossbeam channel", 1, |run| run(&channel())),
+        ("Unix datagrams", 1, |run| run(&socket())),
     ]
 }
 
@@ -201,17 +219,19 @@ fn main() {
     let cases = cases();
     let mut streams = vec![(Vec::new(), Vec::new()); cases.len()];
     let mut wakes = vec![(Vec::new(), Vec::new()); cases.len()];
+    let mut behind = Vec::new();
     for _ in 0..arguments.rounds {
+        behind.push(catch_up(arguments.records));
         for (index, (_, followers, make)) in cases.iter().enumerate() {
             let records = arguments.records;
-            make(*followers, &mut |way| {
+            make(&mut |way| {
                 let (all, written) = stream(way, *followers, records);
                 let each = |took: Duration| took.as_nanos() as f64 / records as f64;
                 streams[index].0.push(each(all));
                 streams[index].1.push(each(written));
             });
             if *followers == 1 {
-                make(1, &mut |way| {
+                make(&mut |way| {
                     let took = wake(way, arguments.wakes);
                     let at =
                         |part: f64| took[((took.len() as f64 * part) as usize).min(took.len() - 1)] as f64;
@@ -236,4 +256,5 @@ fn main() {
         }
         println!();
     }
+    println!("tidelog, 1 follower that comes later: {:.1} ns a record", median(behind));
 }

@@ -44,10 +44,13 @@ impl Sleepers {
         self.wakers.remove(&bed)
     }
 
-    /// Those who waited for what is passed at `reached`.
-    pub(crate) fn take_reached(&mut self, reached: u64) -> Woken {
+    /// Those who waited for what is passed at `reached`, if any.
+    pub(crate) fn take_reached(&mut self, reached: u64) -> Option<Woken> {
+        if self.wakers.is_empty() {
+            return None;
+        }
         let left = self.wakers.split_off(&(reached, 0));
-        Woken(core::mem::replace(&mut self.wakers, left))
+        Some(Woken(core::mem::replace(&mut self.wakers, left)))
     }
 
     pub(crate) fn take_all(&mut self) -> Woken {

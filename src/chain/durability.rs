@@ -263,7 +263,9 @@ impl Durability {
         if onlookers > 0 {
             self.onlookers.wake_all();
         }
-        woken.wake();
+        if let Some(woken) = woken {
+            woken.wake();
+        }
     }
 
     /// Waits for a sync that somebody else carries out.

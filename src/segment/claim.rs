@@ -145,14 +145,14 @@ impl Drop for Claimed<'_> {
     /// By single values: a claim whose address is passed on, if only by a panic, does not live in registers.
     #[inline(always)]
     fn drop(&mut self) {
-        pad(self.region, self.place.file_offset, self.place.bytes, self.place.lsn, self.place.seed);
-        self.signal.tell();
+        let Place { lsn, file_offset, bytes, seed, .. } = self.place;
+        pad(self.region, file_offset, bytes, lsn, seed, self.signal);
     }
 }
 
 /// Makes a claim padding.
 #[cold]
-fn pad(region: &Region, file_offset: usize, bytes: u64, lsn: u64, seed: u64) {
+fn pad(region: &Region, file_offset: usize, bytes: u64, lsn: u64, seed: u64, signal: &Signal) {
     let window = region.window(file_offset, bytes as usize);
     let word = frame::word(Kind::Padding, bytes, 0);
     if bytes > SHORT_PADDING_BYTES {
@@ -163,6 +163,7 @@ fn pad(region: &Region, file_offset: usize, bytes: u64, lsn: u64, seed: u64) {
     }
     // ABORT, release side: pairs with the acquire load in `scan::examine` and in `Frontier::advance`.
     window.store_release(word);
+    signal.tell();
 }
 
 /// Copies so much first, and then page by page.

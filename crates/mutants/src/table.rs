@@ -91,8 +91,8 @@ mutants! {
         LOOM "publish" "a_tail_reads_whole_records",
         "PUBLISH, release side: the payload is written before the word that publishes it";
     abort_relaxed "quick": "src/segment/claim.rs",
-        "    window.store_release(word);\n}"
-        => "    window.store_relaxed(0, word);\n}",
+        "    window.store_release(word);\n    signal.tell();"
+        => "    window.store_relaxed(0, word);\n    signal.tell();",
         LOOM "publish" "a_reader_verifies_padding",
         "ABORT, release side: padding's checksum is written before its word";
     word_loaded_relaxed "quick": "src/region/shadow.rs",
@@ -561,7 +561,7 @@ mutants! {
         LOOM "wake" "the_claim_before_wakes_a_follower",
         "every published claim wakes who sleeps";
     wake_forgotten_by_abort: "src/segment/claim.rs",
-        "        self.signal.tell();\n" => "",
+        "    window.store_release(word);\n    signal.tell();" => "    window.store_release(word);\n    let _ = signal;",
         LOOM "wake" "padding_wakes_a_follower",
         "every claim that becomes padding wakes who sleeps";
     wake_word_set_before_the_list: "src/signal.rs",
@@ -588,7 +588,7 @@ mutants! {
         LOOM "wake" "a_sync_wakes_a_follower_of_durable_records",
         "a sync wakes who waits for what it made durable";
     wake_by_syncs_of_all: "src/chain/durability.rs",
-        "let woken = state.sleepers.take_reached(reached);" => "let _ = reached;\n        let woken = state.sleepers.take_all();",
+        "let woken = state.sleepers.take_reached(reached);" => "let _ = reached;\n        let woken = Some(state.sleepers.take_all());",
         FILES "it" "follow::a_task_is_woken_once_for_each_time_that_it_was_pending",
         "a sync wakes only those whom it reaches";
     wake_by_poison_lost "quick": "src/chain/mod.rs",
