@@ -288,20 +288,20 @@ impl Tail {
 
     /// Steps over the next record if it is there, and else sees whether there will be one.
     fn look(&mut self) -> Result<Look> {
-        // Before the look at the log: what was there by then is seen.
-        let final_end = self.source.final_end();
-        let poison = self.source.waits_for_syncs().filter(|_| final_end.is_some());
-        let poison = poison.and_then(|chain| chain.durability.poison());
         let look = self.advance()?;
-        if matches!(look, Look::Nothing) {
-            if final_end.is_some_and(|end| self.position >= end) {
-                return Ok(Look::End);
-            }
-            if let Some(error) = poison {
-                return Err(error);
-            }
+        if !matches!(look, Look::Nothing) {
+            return Ok(look);
         }
-        Ok(look)
+        // Not for each record: it looks at the writers' cursor.
+        let Some(end) = self.source.final_end() else { return Ok(Look::Nothing) };
+        let poison = self.source.waits_for_syncs().and_then(|chain| chain.durability.poison());
+        // Once more: what was there by then is seen.
+        let look = self.advance()?;
+        match look {
+            Look::Nothing if self.position >= end => Ok(Look::End),
+            Look::Nothing => poison.map_or(Ok(look), Err),
+            _ => Ok(look),
+        }
     }
 
     /// Sees how far the log is durable, when more than what was known is wanted. False when it is not so far.

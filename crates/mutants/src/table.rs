@@ -326,7 +326,7 @@ mutants! {
         LOOM "claim" "claims_overrun_the_prepared_segments",
         "the preparer looks for demand before it sleeps";
     tail_ends_early: "src/tail.rs",
-        "final_end.is_some_and(|end| self.position >= end)" => "final_end.is_some()",
+        "Look::Nothing if self.position >= end =>" => "Look::Nothing if self.position <= end =>",
         LOOM "close" "a_tail_waits_for_the_last_claim",
         "a tail ends when everything was read";
     // ---- Durability: what is acknowledged is on the disk
