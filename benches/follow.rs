@@ -19,6 +19,8 @@ use tidelog::{Log, Lsn, Options, SyncPolicy};
 const RECORD: usize = 100;
 /// Between two records whose latency is measured: long enough for the follower to fall asleep.
 const PAUSE: Duration = Duration::from_micros(150);
+/// Before wake-ups are measured.
+const SETTLE: Duration = Duration::from_millis(700);
 
 struct Arguments {
     rounds: usize,
@@ -165,6 +167,8 @@ fn wake(way: &dyn Way, wakes: usize) -> Vec<u64> {
             took
         });
         let mut record = payload(RECORD);
+        // Until segments are prepared, and what was written before is on its way to the disk.
+        std::thread::sleep(SETTLE);
         for _ in 0..wakes {
             std::thread::sleep(PAUSE);
             record[..8].copy_from_slice(&nanos(Instant::now()).to_le_bytes());

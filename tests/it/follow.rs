@@ -42,13 +42,16 @@ fn switches(thread: u64) -> (char, u64) {
     (state, count("voluntary_ctxt_switches:") + count("nonvoluntary_ctxt_switches:"))
 }
 
-/// Waits until the thread sleeps.
+/// Waits until the thread sleeps, and has done so for a while: it may sleep for a lock on its way.
 #[cfg(target_os = "linux")]
 fn asleep(thread: u64) -> u64 {
     let mut before = switches(thread);
+    let mut same = 0;
     eventually("a thread falls asleep", || {
         let now = switches(thread);
-        std::mem::replace(&mut before, now) == now && now.0 == 'S'
+        same = if now.0 == 'S' && now == before { same + 1 } else { 0 };
+        before = now;
+        same == 20
     });
     before.1
 }
@@ -60,13 +63,13 @@ fn who_waits_costs_nothing() {
     let end = fill(&log, 3, 100)[2].0;
     log.sync().unwrap();
     let end = Lsn::new(end.get() + frame_bytes(100));
-    let (sender, receiver) = std::sync::mpsc::channel();
     let started = |wait: Box<dyn FnOnce() + Send>| {
-        let sender = sender.clone();
-        std::thread::spawn(move || {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
             sender.send(thread_id()).unwrap();
             wait();
-        })
+        });
+        (receiver.recv().unwrap(), thread)
     };
     let (mut tail, mut durable, mut patient) =
         (log.tail(end).unwrap(), log.tail_durable(end).unwrap(), log.tail(end).unwrap());
@@ -78,7 +81,7 @@ fn who_waits_costs_nothing() {
         started(Box::new(move || assert!(published.wait().unwrap() > end))),
         started(Box::new(move || assert!(synced.wait_timeout(EVER).unwrap().unwrap() > end))),
     ];
-    let ids = [(); 5].map(|()| receiver.recv().unwrap());
+    let ids = threads.each_ref().map(|(id, _)| *id);
     let before = ids.map(asleep);
     std::thread::sleep(Duration::from_millis(300));
     let after = ids.map(switches);
@@ -90,7 +93,7 @@ fn who_waits_costs_nothing() {
     assert_eq!(asleep(ids[1]), before[1]);
     assert_eq!(asleep(ids[4]), before[4]);
     log.sync().unwrap();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    threads.into_iter().for_each(|(_, thread)| thread.join().unwrap());
 }
 
 #[test]
