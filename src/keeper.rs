@@ -112,6 +112,7 @@ impl Keeper {
             self.chain.poison(error);
         }
         self.mark(marks);
+        self.chain.tell_overlooked();
         // A file that cannot be removed now is tried again at the next opening.
         let _ = self.release_held();
     }
@@ -131,7 +132,7 @@ impl Keeper {
                     self.directory.note_poisoned();
                     self.chain.poison(Error::poisoned_by(&error));
                 }
-                self.chain.supply().attempt_failed(attempt, error.clone());
+                self.chain.attempt_failed(attempt, error.clone());
                 return Err(error);
             }
         }

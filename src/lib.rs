@@ -22,6 +22,7 @@ mod reentry;
 #[allow(unsafe_code, reason = "raw access to mapped memory lives here; see the proofs in the module")]
 mod region;
 mod segment;
+mod signal;
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 mod sim;
 mod snapshot;
@@ -29,6 +30,7 @@ mod stats;
 mod storage;
 mod syncer;
 mod tail;
+mod watcher;
 
 pub use crate::append::BatchLsns;
 pub use crate::error::{Error, ErrorKind, Result};
@@ -41,7 +43,8 @@ pub use crate::record::{PinnedRecord, Record};
 pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
 pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
 pub use crate::stats::Stats;
-pub use crate::tail::Tail;
+pub use crate::tail::{Tail, TailRecords};
+pub use crate::watcher::Watcher;
 
 /// A simulated disk, for tests of this crate and of what is built on it.
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]

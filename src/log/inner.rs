@@ -168,6 +168,13 @@ impl Inner {
     }
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
+        let outcome = self.retire(lsn);
+        // Who waits for records that are gone. Whatever came of it: they may be gone although a file is not.
+        self.chain.tell_everybody();
+        outcome
+    }
+
+    fn retire(&self, lsn: u64) -> Result<Lsn> {
         let mut meta = lock(&self.meta);
         if lsn > self.chain.claimed() {
             return Err(Error::not_written(Lsn::new(lsn), Lsn::new(self.chain.claimed())));
@@ -204,11 +211,19 @@ impl Inner {
     }
 
     pub(super) fn close(&self) -> Result<()> {
+        // Before the lock: it wakes tasks, which is somebody else's code.
+        self.chain.close();
+        let outcome = self.close_once();
+        // Everything is durable that ever will be.
+        self.chain.tell_everybody();
+        outcome
+    }
+
+    fn close_once(&self) -> Result<()> {
         let mut closed = lock(&self.closed);
         if let Some(outcome) = &*closed {
             return outcome.clone();
         }
-        self.chain.close_cursor();
         self.ticker.stop();
         self.chain.supply().stop();
         for thread in lock(&self.threads).drain(..) {
