@@ -79,7 +79,7 @@ pub struct PerRecord {
 /// makes the files.
 const WARM_BYTES: u64 = 8 * (64 << 20);
 /// Logs that are so slow that they come round in no such time have nothing to gain from it.
-const WARM_SECONDS: f64 = 2.0;
+const WARM_SECONDS: f64 = 1.0;
 /// Where nothing is dropped, warming only starts the threads.
 const WARM_FRESH_BYTES: u64 = 1 << 20;
 
