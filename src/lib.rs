@@ -25,6 +25,7 @@ mod reentry;
 mod region;
 mod retention;
 mod segment;
+mod signal;
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 mod sim;
 mod snapshot;
@@ -32,6 +33,7 @@ mod stats;
 mod storage;
 mod syncer;
 mod tail;
+mod watcher;
 
 pub use crate::append::BatchLsns;
 pub use crate::cursors::{CursorInfo, CursorState};
@@ -47,7 +49,8 @@ pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
 pub use crate::retention::RetentionPolicy;
 pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
 pub use crate::stats::Stats;
-pub use crate::tail::Tail;
+pub use crate::tail::{Tail, TailRecords};
+pub use crate::watcher::Watcher;
 
 /// A simulated disk, for tests of this crate and of what is built on it.
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]

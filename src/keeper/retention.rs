@@ -66,6 +66,13 @@ impl Retention {
 impl Keeper {
     /// Retires what ends at or before `lsn`, and returns the log's start.
     pub(crate) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
+        let outcome = self.retire_by_hand(lsn);
+        // Who waits for records that are gone. Whatever came of it: they may be gone although a file is not.
+        self.chain.tell_everybody();
+        outcome
+    }
+
+    fn retire_by_hand(&self, lsn: u64) -> Result<Lsn> {
         let mut meta = self.retention.lock_meta();
         if lsn > self.chain.claimed() {
             return Err(Error::not_written(Lsn::new(lsn), Lsn::new(self.chain.claimed())));
@@ -173,6 +180,9 @@ impl Keeper {
         let retired = meta.start > first * self.chain.geometry.segment_bytes();
         look.since = None;
         look.failed = outcome.is_err().then(Instant::now);
+        drop((meta, look));
+        // Who waits for records that are gone.
+        self.chain.tell_everybody();
         retired
     }
 

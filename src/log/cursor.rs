@@ -127,9 +127,11 @@ impl Cursor {
     pub fn reset(&self, position: Lsn) -> Result<()> {
         // Nothing is retired meanwhile, so that what a gate holds is there when it is moved back.
         self.healthy()?;
-        let _start = self.log.inner.keeper.retention.lock_meta();
+        let start = self.log.inner.keeper.retention.lock_meta();
         self.check(position)?;
-        self.finish(self.entry.reset(&self.log.inner.directory, position.get()))
+        let outcome = self.entry.reset(&self.log.inner.directory, position.get());
+        drop(start);
+        self.finish(outcome)
     }
 
     /// Whether it gates retirement.
@@ -172,7 +174,9 @@ impl Cursor {
         if gate && position.get() < start.start {
             return Err(Error::retired(position, Lsn::new(start.start)));
         }
-        self.finish(self.entry.set_gate(&self.log.inner.directory, gate))
+        let outcome = self.entry.set_gate(&self.log.inner.directory, gate);
+        drop(start);
+        self.finish(outcome)
     }
 
     /// Follows the log from the position on.

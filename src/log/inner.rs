@@ -85,6 +85,7 @@ impl Inner {
                 zero_fill_bytes: options.zero_fill(),
                 populate_bytes,
                 zeros_are_durable: policy.acknowledges_durable(),
+                follows_groups: options.zero_fill_follows_groups(),
             },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
@@ -200,11 +201,19 @@ impl Inner {
     }
 
     pub(super) fn close(&self) -> Result<()> {
+        // Before the lock: it wakes tasks, which is somebody else's code.
+        self.chain.close();
+        let outcome = self.close_once();
+        // Everything is durable that ever will be.
+        self.chain.tell_everybody();
+        outcome
+    }
+
+    fn close_once(&self) -> Result<()> {
         let mut closed = lock(&self.closed);
         if let Some(outcome) = &*closed {
             return outcome.clone();
         }
-        self.chain.close_cursor();
         self.ticker.stop();
         self.chain.supply().stop();
         for thread in lock(&self.threads).drain(..) {

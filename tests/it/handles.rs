@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidelog::{
     Checksum, Error, ErrorKind, LastClose, Log, LogReader, Lsn, Options, PinnedRecord, Record, Records,
-    RecoveryReport, SegmentSnapshot, Snapshot, Stats, SyncPolicy, Tail, Watermarks,
+    RecoveryReport, SegmentSnapshot, Snapshot, Stats, SyncPolicy, Tail, TailRecords, Watcher, Watermarks,
 };
 
 use crate::support::{
@@ -20,7 +20,7 @@ fn public_types_can_be_shared_between_threads() {
     );
     shared::<(Lsn, Stats, Watermarks, RecoveryReport, SyncPolicy, Checksum)>();
     shared::<(SegmentSnapshot<'_>, Records<'_>)>();
-    sent::<Tail>();
+    sent::<(Tail, TailRecords, Watcher)>();
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod descriptors;
 mod documents;
 mod events;
 mod evidence;
+mod follow;
 mod golden;
 mod handles;
 mod hostile;

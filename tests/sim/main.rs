@@ -4,6 +4,7 @@
 mod cursor_errors;
 mod cursors;
 mod disk;
+mod follow;
 mod found;
 mod full;
 mod retention;
