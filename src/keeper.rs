@@ -11,6 +11,8 @@ use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::stats::Counters;
 use crate::storage::{Directory, Failure, Preparation, Spare};
+use crate::telemetry::Telemetry;
+use crate::trace;
 
 /// The keeper looks this often while the log grows, and backs off to the other while it does not.
 const PERIOD_BUSY: Duration = Duration::from_millis(1);
@@ -29,6 +31,7 @@ pub(crate) struct Keeper {
     pub(crate) how: Preparation,
     pub(crate) spares_max: usize,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) stock: Mutex<Stock>,
 }
 
@@ -51,15 +54,17 @@ impl Stock {
 impl Keeper {
     /// Makes the next segment ready and puts it into use.
     pub(crate) fn prepare_next(&self) -> core::result::Result<(), Failure> {
+        let began = Instant::now();
         let number = self.chain.next_segment();
         let identity =
             Identity { log_id: self.log_id, number, segment_bytes: self.chain.geometry.segment_bytes() };
+        let _span = trace::prepare(number, identity.base());
         let session = Session { start: identity.base(), ..self.session };
         let spare = lock(&self.stock).spares.pop();
         let recycled = spare.is_some();
         let body = self.directory.prepare(&identity, &session, self.how, spare)?;
-        self.counters.prepared.add(1);
-        self.counters.recycled.add(u64::from(recycled));
+        self.counters.upkeep.recycled.add(u64::from(recycled));
+        self.counters.upkeep.prepared.note_time(began.elapsed());
         self.chain.install(Arc::new(Segment::mapped(identity, body, Some(Arc::clone(&self.directory)))));
         Ok(())
     }
@@ -78,6 +83,7 @@ impl Keeper {
                 Demand::Stop => return,
                 demand => {
                     self.look_after(&mut marks);
+                    self.telemetry.report_when_due();
                     let waiting = demand == Demand::Waiting;
                     if waiting || failed_at.is_none_or(|at: Instant| at.elapsed() >= RETRY_AFTER) {
                         let tried = self.supply(waiting);
@@ -109,9 +115,13 @@ impl Keeper {
         {
             // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
             // appends would come to a stand without a word.
-            self.chain.poison(error);
+            self.chain.poison(error.clone());
+            trace::poisoned(&error);
         }
-        self.mark(marks);
+        let sealed = self.mark(marks);
+        if sealed > 0 {
+            trace::sealed(sealed, marks.complete_end);
+        }
         // A file that cannot be removed now is tried again at the next opening.
         let _ = self.release_held();
     }
@@ -125,13 +135,14 @@ impl Keeper {
             let Some(attempt) = self.chain.supply().begin_attempt() else { break };
             first = false;
             if let Err(Failure { error, device_failed }) = self.prepare_next() {
-                self.counters.prepare_failures.add(1);
+                self.counters.upkeep.prepare_failures.add(1);
                 if device_failed {
                     // Before those who wait are told that the attempt failed, so that they are told why for good.
                     self.directory.note_poisoned();
                     self.chain.poison(Error::poisoned_by(&error));
                 }
                 self.chain.supply().attempt_failed(attempt, error.clone());
+                trace::prepare_failed(&error);
                 return Err(error);
             }
         }
@@ -143,13 +154,13 @@ impl Keeper {
         self.chain.next_segment() <= number + SEGMENTS_AHEAD
     }
 
-    /// Marks the segments that are full, and those that are durable to their end.
-    pub(crate) fn mark(&self, marks: &mut Marks) {
+    /// Marks the segments that are full, and those that are durable to their end. Returns how many became full.
+    pub(crate) fn mark(&self, marks: &mut Marks) -> u64 {
         let boot = self.directory.boot().0;
         let complete = marks.floor(self.chain.published().position());
         let durable = marks.floor(self.chain.durability.durable());
         if complete == marks.complete_end && durable == marks.durable_end {
-            return;
+            return 0;
         }
         let (from, to) = (marks.complete_end.min(marks.durable_end), complete.max(durable));
         for segment in self.chain.catalog.view().made_between(from, to) {
@@ -163,17 +174,18 @@ impl Keeper {
         // Also those that were retired before they were marked.
         let sealed = (complete - marks.complete_end) / self.chain.geometry.segment_bytes();
         let settled = (durable - marks.durable_end) / self.chain.geometry.segment_bytes();
-        self.counters.sealed.add(sealed);
+        self.counters.upkeep.sealed.add(sealed);
         marks.complete_end = complete;
         marks.durable_end = durable;
         // What is marked durable is not written to any more, and can be mapped again when somebody reads it.
         self.chain.catalog.settle(durable.min(complete));
         self.chain.catalog.make_room(sealed.max(settled) as usize * UNMAPPED_FOR_ONE);
+        sealed
     }
 
     /// Takes over segments that were retired: their names are gone from the log already.
     pub(crate) fn discard(&self, shelves: Vec<Arc<Shelf>>) -> Result<()> {
-        self.counters.retired.add(shelves.iter().map(|shelf| shelf.len()).sum());
+        self.counters.upkeep.retired.add(shelves.iter().map(|shelf| shelf.len()).sum());
         lock(&self.stock).retired.add(shelves);
         self.chain.release_published();
         let outcome = self.release_held();
@@ -199,6 +211,7 @@ impl Keeper {
                 }
             }
         });
+        self.counters.upkeep.held.set(retired.len());
         failure
     }
 

@@ -29,10 +29,13 @@ mod stats;
 mod storage;
 mod syncer;
 mod tail;
+mod telemetry;
+#[cfg_attr(not(feature = "tracing"), path = "trace_off.rs")]
+mod trace;
 
 pub use crate::append::BatchLsns;
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::log::{Log, Watermarks};
+pub use crate::log::Log;
 pub use crate::log_reader::LogReader;
 pub use crate::lsn::Lsn;
 pub use crate::options::Options;
@@ -40,7 +43,7 @@ pub use crate::policy::{Checksum, SyncPolicy};
 pub use crate::record::{PinnedRecord, Record};
 pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
 pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
-pub use crate::stats::Stats;
+pub use crate::stats::{Histogram, Stats, Watermarks};
 pub use crate::tail::Tail;
 
 /// A simulated disk, for tests of this crate and of what is built on it.

@@ -111,6 +111,10 @@ mod imp {
 }
 
 pub(crate) use imp::*;
+
+/// A count for people. Nothing is ordered by it and nothing is decided by it, so the model checkers need not explore it:
+/// it is the standard one everywhere.
+pub(crate) type Tally = std::sync::atomic::AtomicU64;
 pub(crate) use std::sync::atomic::Ordering;
 
 /// The value for this thread alone: as it is where nobody else has it, and else a copy that takes its place.

@@ -23,6 +23,8 @@ pub(crate) use retired::Retired;
 pub(crate) use supply::Demand;
 pub(crate) use watch::Watch;
 
+use std::time::Instant;
+
 use crossbeam_utils::CachePadded;
 
 use self::frontier::Frontier;
@@ -35,6 +37,7 @@ use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, Patience, lock};
 use crate::segment::Segment;
 use crate::segment::claim::{Claimed, Place};
 use crate::segment::scan::Published;
+use crate::stats::Distribution;
 
 /// Set in the cursor when no more claims are given out.
 const CLOSED: u64 = 1 << 63;
@@ -93,6 +96,8 @@ pub(crate) struct Chain {
     supply: Supply,
     /// Why the cursor was closed, where that was not by closing the log.
     failure: Mutex<Option<Error>>,
+    /// How long appends waited for segments.
+    pub(crate) waits: Distribution,
 }
 
 impl Chain {
@@ -118,6 +123,7 @@ impl Chain {
             frontier: Frontier::new(tail),
             supply: Supply::new(prepared_end),
             failure: Mutex::new(None),
+            waits: Distribution::default(),
         }
     }
 
@@ -200,14 +206,20 @@ impl Chain {
             let closed = self.is_closed().then(|| self.closed_error());
             closed.or_else(|| crate::reentry::refuse_inside_claim().err())
         };
-        self.supply.wait_installed(position, bytes, installed, refused)
+        let began = Instant::now();
+        let outcome = self.supply.wait_installed(position, bytes, installed, refused);
+        self.waits.note_time(began.elapsed());
+        outcome
     }
 
     #[cold]
     fn wait_for_room(&self, bytes: u64) -> Result<()> {
         // With a claim open, this thread could itself be what holds the preparer up.
         crate::reentry::refuse_inside_claim()?;
-        self.supply.wait_until(|| {
+        let began = Instant::now();
+        let mut looks = 0;
+        let outcome = self.supply.wait_until(|| {
+            looks += 1;
             // Relaxed: the supply's lock, held here, orders this after whoever closed, poisoned or installed.
             let claimed = self.cursor.load(Ordering::Relaxed);
             if claimed & CLOSED != 0 {
@@ -217,7 +229,12 @@ impl Chain {
                 return Some(Err(Error::invalid_option("the log's positions are used up; begin a new log")));
             }
             (claimed + bytes <= self.limit.load(Ordering::Relaxed)).then_some(Ok(()))
-        })
+        });
+        // Often the segment has just come.
+        if looks > 1 {
+            self.waits.note_time(began.elapsed());
+        }
+        outcome
     }
 
     /// Why nothing is given out any more.
@@ -290,6 +307,11 @@ impl Chain {
     /// Records below the watermark, counted by whoever moved it.
     pub(crate) fn records_published(&self) -> u64 {
         self.frontier.records()
+    }
+
+    /// The same, and the bytes of their payloads.
+    pub(crate) fn published_so_far(&self) -> (u64, u64) {
+        (self.frontier.records(), self.frontier.payload_bytes())
     }
 
     // ---- The preparer's side -------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crate::append::Appended;
 use crate::chain::{Chain, Geometry, Origin};
@@ -20,6 +21,8 @@ use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
 use crate::storage::{Directory, Failure, Preparation};
 use crate::syncer::{Syncer, Ticker, run_periodic};
+use crate::telemetry::Telemetry;
+use crate::trace;
 
 /// The faults of this much are taken ahead when a segment is made ready, where every sync leaves new ones anyway.
 const POPULATE_DURABLE_BYTES: usize = 256 << 10;
@@ -34,6 +37,7 @@ pub(super) struct Inner {
     /// What the policy says about appends.
     waits: bool,
     pub(super) counters: Arc<Counters>,
+    pub(super) telemetry: Arc<Telemetry>,
     pub(super) report: RecoveryReport,
     /// What `log.meta` says; changed by one retirement at a time.
     meta: Mutex<Meta>,
@@ -49,7 +53,12 @@ impl Inner {
     pub(super) fn open(options: &Options, path: &Path) -> Result<Self> {
         let directory =
             Arc::new(Directory::lock_for_writing(options.storage(), path, options.any_file_system)?);
-        let recovered = recover(&directory, options)?;
+        let recovered = {
+            let _span = trace::recovery();
+            let recovered = recover(&directory, options)?;
+            trace::recovered(&recovered.report, recovered.report.truncated_bytes);
+            recovered
+        };
         let (meta, session) = (recovered.meta, recovered.session);
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
         let geometry = Geometry::new(meta.segment_bytes);
@@ -57,6 +66,8 @@ impl Inner {
         let chain = Arc::new(Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin)));
         let policy = options.sync_policy;
         let counters = Arc::new(Counters::default());
+        let telemetry =
+            Arc::new(Telemetry::new(Arc::clone(&chain), Arc::clone(&directory), Arc::clone(&counters)));
         let populate_bytes = if policy.acknowledges_durable() {
             HEADER_BYTES as usize + POPULATE_DURABLE_BYTES
         } else {
@@ -74,6 +85,7 @@ impl Inner {
             },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
+            telemetry: Arc::clone(&telemetry),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
         });
         if let Some(active) = recovered.active {
@@ -97,6 +109,7 @@ impl Inner {
             policy,
             waits: policy.acknowledges_durable(),
             counters,
+            telemetry,
             report: recovered.report,
             meta: Mutex::new(meta),
             threads: Mutex::new(Vec::new()),
@@ -168,6 +181,7 @@ impl Inner {
     }
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
+        let began = Instant::now();
         let mut meta = lock(&self.meta);
         if lsn > self.chain.claimed() {
             return Err(Error::not_written(Lsn::new(lsn), Lsn::new(self.chain.claimed())));
@@ -183,7 +197,9 @@ impl Inner {
             }
             // First the new start, durably; from then on the files below it are nothing.
             self.update_meta(&mut meta, start)?;
-            self.keeper.discard(self.chain.catalog.take_before(number))?;
+            let discarded = self.keeper.discard(self.chain.catalog.take_before(number));
+            self.counters.upkeep.retirements.note_time(began.elapsed());
+            discarded?;
         }
         Ok(Lsn::new(meta.start))
     }
@@ -204,6 +220,17 @@ impl Inner {
     }
 
     pub(super) fn close(&self) -> Result<()> {
+        if let Some(outcome) = &*lock(&self.closed) {
+            return outcome.clone();
+        }
+        let _span = trace::close(self.directory.path());
+        let outcome = self.close_once();
+        // Without a lock, as strangers are told.
+        self.telemetry.report();
+        outcome.inspect_err(|error| trace::failed("close", error))
+    }
+
+    fn close_once(&self) -> Result<()> {
         let mut closed = lock(&self.closed);
         if let Some(outcome) = &*closed {
             return outcome.clone();

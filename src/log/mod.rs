@@ -17,8 +17,9 @@ use crate::record::PinnedRecord;
 use crate::recovery::RecoveryReport;
 use crate::reentry::refuse_inside_claim;
 use crate::snapshot::Snapshot;
-use crate::stats::Stats;
+use crate::stats::{Stats, Watermarks};
 use crate::tail::Tail;
+use crate::trace;
 
 /// An append-only log in a directory.
 ///
@@ -43,21 +44,6 @@ pub struct Log {
     inner: std::sync::Arc<Inner>,
 }
 
-/// How far a log is: `start <= durable <= published <= claimed`, except that `start` passes `durable` when
-/// records are retired that were never synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Watermarks {
-    /// The first LSN that is left.
-    pub start: Lsn,
-    /// Everything below is on stable storage.
-    pub durable: Lsn,
-    /// Everything below can be read.
-    pub published: Lsn,
-    /// Everything below is taken; where the next record goes.
-    pub claimed: Lsn,
-}
-
 impl Options {
     /// Opens the log in `directory`, or creates it.
     ///
@@ -70,7 +56,10 @@ impl Options {
     ///   [`Unsupported`](crate::ErrorKind::Unsupported).
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<Log> {
         self.validate()?;
-        Inner::open(self, directory.as_ref()).map(|inner| Log { inner: std::sync::Arc::new(inner) })
+        let directory = directory.as_ref();
+        let _span = trace::open(directory);
+        let opened = Inner::open(self, directory).inspect_err(|error| trace::failed("open", error));
+        opened.map(|inner| Log { inner: std::sync::Arc::new(inner) })
     }
 }
 
@@ -223,6 +212,7 @@ impl Log {
     /// Should a header word in memory be damaged, the snapshot ends before it; `sync` and reads there tell.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        self.inner.counters.snapshots.add(1);
         Snapshot::of(&self.inner.chain)
     }
 
@@ -247,6 +237,7 @@ impl Log {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
+        self.inner.counters.reads.add(1);
         read_live(&self.inner.chain, lsn.get())
     }
 
@@ -256,7 +247,9 @@ impl Log {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn tail(&self, from: Lsn) -> Result<Tail> {
-        Tail::new(Arc::clone(&self.inner.chain), from)
+        let tail = Tail::new(Arc::clone(&self.inner.chain), from)?;
+        self.inner.counters.tails.add(1);
+        Ok(tail)
     }
 
     /// Drops the records before `lsn`, as far as they fill whole segments. What snapshots and records still
@@ -293,7 +286,13 @@ impl Log {
     pub fn retire_before(&self, lsn: Lsn) -> Result<Lsn> {
         // Somebody who closes the log may hold the lock that is taken here, and wait for this thread's claim.
         refuse_inside_claim()?;
-        self.inner.retire_before(lsn.get())
+        let _span = trace::retire(lsn.get());
+        let outcome = self.inner.retire_before(lsn.get());
+        match &outcome {
+            Ok(start) => trace::retired(start.get()),
+            Err(error) => trace::failed("retire", error),
+        }
+        outcome
     }
 
     /// How far the log is. It looks how far the log is published, in time proportional to what was appended since
@@ -311,15 +310,7 @@ impl Log {
     /// ```
     #[must_use]
     pub fn watermarks(&self) -> Watermarks {
-        let chain = &self.inner.chain;
-        let durable = chain.durability.durable();
-        let published = chain.advance_published().unwrap_or_else(|_| chain.published()).position();
-        Watermarks {
-            start: Lsn::new(chain.catalog.start()),
-            durable: Lsn::new(durable),
-            published: Lsn::new(published),
-            claimed: Lsn::new(chain.claimed()),
-        }
+        self.inner.telemetry.watermarks()
     }
 
     /// What opening the log found.
@@ -335,10 +326,22 @@ impl Log {
         self.inner.upkeep();
     }
 
-    /// What the log has done since.
+    /// What the log has done since it was opened, and how far it is. Like [`watermarks`](Self::watermarks) it looks how far
+    /// the log is published.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.counters.snapshot(self.inner.chain.records_published())
+        self.inner.telemetry.stats()
+    }
+
+    /// Reports the log's [`stats`](Self::stats) to the recorder of the `metrics` facade, which the log does by itself
+    /// once a second and when it is closed: for exporters that ask just before they are read, and for recorders of one
+    /// thread alone. `docs/METRICS.md` lists what is reported.
+    ///
+    /// Counters and gauges are set to what they are since the opening; a histogram is given the values that it has not
+    /// been given yet. So install the recorder before the log is opened.
+    #[cfg(feature = "metrics")]
+    pub fn report_metrics(&self) {
+        self.inner.telemetry.report();
     }
 
     /// The policy it was opened with.

@@ -20,4 +20,5 @@ mod powercut;
 mod reading;
 mod recovery;
 mod retire;
+mod stats;
 mod support;
