@@ -42,7 +42,9 @@ pub use crate::options::Options;
 pub use crate::policy::{Checksum, SyncPolicy};
 pub use crate::record::{PinnedRecord, Record};
 pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
-pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
+#[cfg(feature = "bytes")]
+pub use crate::snapshot::RecordBytes;
+pub use crate::snapshot::{PinnedRecords, Records, SegmentSnapshot, Snapshot};
 pub use crate::stats::{Histogram, Stats, Watermarks};
 pub use crate::tail::Tail;
 

@@ -37,8 +37,8 @@ impl Watermarks {
 ///
 /// Appending does not pay for it: what was appended is counted by whoever looks how far the log is published, and the
 /// rest by the threads that sync, prepare and retire. The counts may be behind by what is under way, and are read one
-/// after another, not at one moment. What a snapshot's iterators read is not counted: that takes 4 ns a record, and a
-/// count would be a good part of it.
+/// after another, not at one moment. What a snapshot's iterators read is not counted: that takes a
+/// few nanoseconds a record, and a count that threads share would be as much again.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;

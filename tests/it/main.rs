@@ -15,6 +15,7 @@ mod handles;
 mod hostile;
 mod large;
 mod model;
+mod owned;
 mod policy;
 mod powercut;
 mod reading;
