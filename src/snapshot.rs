@@ -39,7 +39,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// The log of this process as it is now.
     pub(crate) fn of(chain: &Chain) -> Self {
-        let seen = if is_inside_claim() {
+        let seen = if is_inside_claim() || chain.is_inherited() {
             chain.advance_published()
         } else {
             chain.wait_published(chain.written_end())

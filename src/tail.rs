@@ -83,6 +83,14 @@ impl Source {
         }
     }
 
+    /// In a forked child nothing comes any more: it would wait for ever.
+    fn refuse_in_child(&self) -> Result<()> {
+        match self {
+            Self::Own(chain) => chain.refuse_in_child(),
+            Self::Watched(_) => Ok(()),
+        }
+    }
+
     /// Where the log ends for good; `None` while it may grow.
     fn final_end(&self) -> Option<u64> {
         match self {
@@ -152,6 +160,7 @@ impl Tail {
                 return Ok(None);
             }
             refuse_inside_claim()?;
+            self.source.refuse_in_child()?;
             patience.pause();
         }
     }

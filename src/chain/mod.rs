@@ -4,6 +4,7 @@
 //! One `fetch_add` on one global position hands out the log. The segment of a claim is its position divided
 //! by the segment size, its slot in the ring that number modulo the slots. There is no rotation protocol.
 
+mod abandoned;
 mod catalog;
 mod durability;
 mod frontier;
@@ -34,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::format::verify::Verifier;
 use crate::limits::{HEADER_BYTES, POSITION_MAX, claim_max};
 use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, Patience, lock};
+use crate::region::Home;
 use crate::segment::Segment;
 use crate::segment::claim::{Claimed, Place};
 use crate::segment::scan::Published;
@@ -84,8 +86,9 @@ impl Geometry {
 pub(crate) struct Chain {
     /// The next position to claim, and the closed bit. The one contended line.
     cursor: CachePadded<AtomicU64>,
-    /// Claims are given out below this. Read-mostly; safety never depends on it.
-    limit: CachePadded<AtomicU64>,
+    /// The limit: claims are given out below it. Read-mostly; safety never depends on it, except that of a forked child,
+    /// where it is zero for ever.
+    home: Home,
     pub(crate) durability: Durability,
     pub(crate) geometry: Geometry,
     /// What this opening seals its frames with.
@@ -110,11 +113,13 @@ impl Chain {
         tail: u64,
         origin: Option<Origin>,
     ) -> Self {
+        // A model, and a log without threads of its own, is never forked.
+        let home = Home::new(origin.as_ref().is_some_and(|origin| origin.directory.has_threads()));
         let prepared_end = tail & !(geometry.segment_bytes() - 1);
         let numbers = geometry.number(start)..geometry.number(prepared_end);
         Self {
             cursor: CachePadded::new(AtomicU64::new(tail)),
-            limit: CachePadded::new(AtomicU64::new(0)),
+            home,
             durability: Durability::new(tail),
             geometry,
             verifier,
@@ -145,7 +150,7 @@ impl Chain {
         loop {
             // Relaxed: the limit only paces; what a claim touches is ordered by INSTALL.
             let claimed = self.cursor.load(Ordering::Relaxed);
-            if claimed + bytes > self.limit.load(Ordering::Relaxed) {
+            if claimed + bytes > self.home.limit().load(Ordering::Relaxed) {
                 self.wait_for_room(bytes)?;
                 continue;
             }
@@ -214,6 +219,7 @@ impl Chain {
 
     #[cold]
     fn wait_for_room(&self, bytes: u64) -> Result<()> {
+        self.refuse_in_child()?;
         // With a claim open, this thread could itself be what holds the preparer up.
         crate::reentry::refuse_inside_claim()?;
         let began = Instant::now();
@@ -228,7 +234,7 @@ impl Chain {
             if claimed > POSITION_MAX {
                 return Some(Err(Error::invalid_option("the log's positions are used up; begin a new log")));
             }
-            (claimed + bytes <= self.limit.load(Ordering::Relaxed)).then_some(Ok(()))
+            (claimed + bytes <= self.home.limit().load(Ordering::Relaxed)).then_some(Ok(()))
         });
         // Often the segment has just come.
         if looks > 1 {
@@ -272,6 +278,10 @@ impl Chain {
     /// # Errors
     /// `Corrupt` when a header word in memory is none that a writer stores.
     pub(crate) fn advance_published(&self) -> Result<Published> {
+        if self.is_inherited() {
+            // Whoever held the walk's lock when the process was forked is not here to give it up.
+            return Ok(self.published());
+        }
         self.frontier.advance(&self.catalog)
     }
 
@@ -350,7 +360,7 @@ impl Chain {
             },
             || {
                 // Relaxed: a hint, see `reserve`. INSTALL orders what the claims touch.
-                self.limit.store(end - self.geometry.slack(), Ordering::Relaxed);
+                self.home.limit().store(end - self.geometry.slack(), Ordering::Relaxed);
             },
         );
     }
@@ -363,7 +373,7 @@ impl Chain {
     /// Claims no longer heed the limit, until the next segment is installed.
     #[cfg(any(tidelog_loom, tidelog_shuttle))]
     pub(crate) fn lift_limit(&self) {
-        self.limit.store(POSITION_MAX, Ordering::Relaxed);
+        self.home.limit().store(POSITION_MAX, Ordering::Relaxed);
     }
 
     pub(crate) fn supply(&self) -> &Supply {

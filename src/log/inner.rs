@@ -1,6 +1,9 @@
 //! What the clones of a log share: its parts, how they are put to work, and how they end.
 
+use core::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::PoisonError;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -153,7 +156,14 @@ impl Inner {
         self.keeper.round(&mut lock(&self.marks), false);
     }
 
-    fn start_thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    fn start_thread(&self, name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        let (chain, path) = (Arc::clone(&self.chain), self.directory.path().to_owned());
+        let run = move || {
+            // Those who wait for its work would wait for ever.
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                chain.abandon(Error::thread_panicked(name, &path));
+            }
+        };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
         let thread =
             thread.map_err(|error| Error::io("cannot start a thread", self.directory.path(), error))?;
@@ -177,10 +187,12 @@ impl Inner {
     }
 
     pub(super) fn sync_all(&self) -> Result<()> {
+        self.chain.refuse_in_child()?;
         self.syncer.sync_to(self.chain.written_end())
     }
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
+        self.chain.refuse_in_child()?;
         let began = Instant::now();
         let mut meta = lock(&self.meta);
         if lsn > self.chain.claimed() {
@@ -197,9 +209,8 @@ impl Inner {
             }
             // First the new start, durably; from then on the files below it are nothing.
             self.update_meta(&mut meta, start)?;
-            let discarded = self.keeper.discard(self.chain.catalog.take_before(number));
+            self.keeper.discard(self.chain.catalog.take_before(number))?;
             self.counters.upkeep.retirements.note_time(began.elapsed());
-            discarded?;
         }
         Ok(Lsn::new(meta.start))
     }
@@ -220,6 +231,7 @@ impl Inner {
     }
 
     pub(super) fn close(&self) -> Result<()> {
+        self.chain.refuse_in_child()?;
         if let Some(outcome) = &*lock(&self.closed) {
             return outcome.clone();
         }
@@ -256,6 +268,14 @@ impl Inner {
         outcome
     }
 
+    /// In a forked child: nothing of the log is this process' to end. Its threads are not here to be waited for, nor even to
+    /// be let go of.
+    fn abandon(&mut self) {
+        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _never_dropped = ManuallyDrop::new(core::mem::take(threads));
+        self.directory.abandon();
+    }
+
     /// Makes everything durable, and leaves the mark that lets the next opening trust it without a look.
     fn finish(&self, meta: &mut Meta) -> Result<()> {
         let end = self.chain.written_end();
@@ -289,7 +309,14 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if self.chain.is_inherited() {
+            self.abandon();
+            return;
+        }
         // Nobody is left to be told; `close` is for those who want to know.
         let _ = self.close();
     }
 }
+
+#[cfg(all(test, not(any(tidelog_loom, tidelog_shuttle))))]
+mod tests;

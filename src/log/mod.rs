@@ -26,6 +26,9 @@ use crate::trace;
 /// All methods take `&self` and may be called from any number of threads; appending takes no lock. Clones are
 /// the same log. It is closed by [`close`](Self::close), or as well as possible when the last clone is dropped.
 ///
+/// A process that is forked off has no part in the log: there calls that would change it or read from it give
+/// [`Forked`](crate::ErrorKind::Forked), and dropping it changes nothing on disk. `docs/DURABILITY.md` says more.
+///
 /// ```
 /// let dir = tempfile::tempdir()?;
 /// let log = tidelog::Log::open(dir.path().join("log"))?;
@@ -177,6 +180,7 @@ impl Log {
     /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): inside a closure of `append_with`.
     pub fn wait_durable(&self, lsn: Lsn) -> Result<()> {
         let inner = &*self.inner;
+        inner.chain.refuse_in_child()?;
         let end = inner.chain.written_end();
         if lsn.get() >= end {
             return Err(Error::not_written(lsn, Lsn::new(end)));
@@ -237,6 +241,7 @@ impl Log {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
+        self.inner.chain.refuse_in_child()?;
         self.inner.counters.reads.add(1);
         read_live(&self.inner.chain, lsn.get())
     }
@@ -247,6 +252,7 @@ impl Log {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn tail(&self, from: Lsn) -> Result<Tail> {
+        self.inner.chain.refuse_in_child()?;
         let tail = Tail::new(Arc::clone(&self.inner.chain), from)?;
         self.inner.counters.tails.add(1);
         Ok(tail)

@@ -103,6 +103,23 @@ impl Directory {
         })
     }
 
+    /// Whether a log in it runs threads of its own.
+    pub(crate) fn has_threads(&self) -> bool {
+        #[cfg(feature = "testing")]
+        if !self.storage.has_threads() {
+            return false;
+        }
+        true
+    }
+
+    /// In a forked child: lets go of the lock file, which is its parent's to unlock, so that it does not stay locked when
+    /// the parent has died.
+    pub(crate) fn abandon(&self) {
+        if let Ok(mut held) = self.lock.try_lock() {
+            *held = None;
+        }
+    }
+
     pub(crate) fn note_corruption(&self) {
         self.corruption_events.add(1);
     }

@@ -35,6 +35,12 @@ impl Telemetry {
     /// How far the log is; looks how far it is published.
     pub(crate) fn watermarks(&self) -> Watermarks {
         let chain = &self.chain;
+        if chain.is_inherited() {
+            // Without a lock.
+            let [durable, published] =
+                [chain.durability.durable(), chain.published().position()].map(Lsn::new);
+            return Watermarks::new(Lsn::ZERO, durable, published, published);
+        }
         let durable = chain.durability.durable();
         let published = chain.advance_published().unwrap_or_else(|_| chain.published()).position();
         Watermarks::new(

@@ -9,6 +9,7 @@ mod sparse;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod fork;
 mod full_disk;
 mod lifecycle;
 mod long_logs;

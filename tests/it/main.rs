@@ -2,6 +2,7 @@
 
 mod append;
 mod architecture;
+mod auto_traits;
 mod batches;
 mod behaviour;
 mod corruption;
@@ -14,6 +15,7 @@ mod golden;
 mod handles;
 mod hostile;
 mod large;
+mod lifetimes;
 mod model;
 mod owned;
 mod policy;
