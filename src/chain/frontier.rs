@@ -10,6 +10,9 @@ use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, Tally, lock};
 use crate::segment::Segment;
 use crate::segment::scan::{Damage, Mapped, Published};
 
+/// The header so many frames ahead is asked for, as if all had one length.
+const FORESEEN: u64 = 8;
+
 #[derive(Debug)]
 pub(crate) struct Frontier {
     /// What the last walk found.
@@ -96,6 +99,9 @@ impl Walk {
                     return Err(segment.corrupt(self.position, Damage::Word.describe()));
                 }
                 self.position += bytes;
+                // Each header tells where the next one is, so a walk over large frames would wait for memory at each.
+                // Many records are as long as the one before.
+                mapped.foresee(self.position - base + FORESEEN * bytes);
             }
         }
     }

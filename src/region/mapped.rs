@@ -254,6 +254,16 @@ impl Region {
         let _ = (start, end);
     }
 
+    /// Has what is not in memory yet come in the largest pages that there are. Best effort.
+    pub(crate) fn prefer_large_pages(&self) {
+        #[cfg(target_os = "linux")]
+        #[allow(irrefutable_let_patterns, reason = "the only memory without the feature `testing`")]
+        if let Memory::File(map) = &self.memory {
+            // An error (a kernel or a file system without them) costs speed only.
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+    }
+
     /// Its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.memory.len()

@@ -214,6 +214,12 @@ impl<'a> Mapped<'a> {
         self.view.load_acquire(offset).map_or(Parsed::Invalid, frame::parse)
     }
 
+    /// Asks for the header at `offset`, wherever that is.
+    #[inline]
+    pub(crate) fn foresee(&self, offset: u64) {
+        self.view.prefetch(offset..offset + 64);
+    }
+
     /// The payload of a frame that `examine` found.
     #[inline]
     pub(crate) fn payload(&self, frame: &Frame) -> &'a [u8] {

@@ -136,6 +136,9 @@ impl Directory {
             Some(region) => Ok(region),
             None => {
                 let region = file.map(length, true).map_err(failed)?;
+                if how.zero_fill_bytes == 0 {
+                    region.prefer_large_pages();
+                }
                 region.populate(0..how.populate_bytes.min(length));
                 Ok(region)
             }

@@ -83,23 +83,33 @@ impl Gather<'_> {
                 *self = Self::Never;
                 false
             }
+            Self::Returning(_) | Self::Waiting { .. } => {
+                let waits = self.waits(joined, expected, Instant::now());
+                if waits {
+                    yield_now();
+                }
+                waits
+            }
+        }
+    }
+
+    /// Whether those who may come back are waited for, now.
+    fn waits(&mut self, joined: u64, expected: u64, now: Instant) -> bool {
+        match *self {
+            Self::Never | Self::Window(_) => false,
             Self::Returning(gathering) => {
-                let now = Instant::now();
                 if joined >= expected || !gathering.is_due(now) {
                     return false;
                 }
                 *self = Self::Waiting { gathering, began: now, came: now, at_first: joined, joined };
-                yield_now();
                 true
             }
             Self::Waiting { gathering, began, ref mut came, at_first, joined: ref mut before } => {
-                let now = Instant::now();
                 if joined > *before {
                     (*before, *came) = (joined, now);
                 }
                 let limit = PAUSE_MAX + WAIT_EACH.saturating_mul(u32::try_from(expected).unwrap_or(u32::MAX));
                 if joined < expected && now - *came < PAUSE_MAX && now - began < limit {
-                    yield_now();
                     return true;
                 }
                 let (came, awaited) = (joined.saturating_sub(at_first), expected.saturating_sub(at_first));
@@ -115,31 +125,44 @@ impl Gather<'_> {
 mod tests {
     use super::*;
 
-    /// How many steps it takes until the sync begins.
-    fn steps(gather: &mut Gather<'_>, joined: impl Fn(u64) -> u64, expected: u64) -> u64 {
-        let mut steps = 0;
-        while gather.step(joined(steps), expected) {
-            steps += 1;
-        }
-        steps
+    /// Who joined at which microsecond, until the sync begins: how many times it was put off.
+    fn steps(gather: &mut Gather<'_>, opened: Instant, joined: &[(u64, u64)], expected: u64) -> usize {
+        let at = |micros| opened + Duration::from_micros(micros);
+        joined.iter().take_while(|(micros, joined)| gather.waits(*joined, expected, at(*micros))).count()
     }
 
     #[test]
     fn a_lone_caller_never_waits() {
         let gathering = Gathering::new();
-        for _ in 0..100 {
-            assert_eq!(steps(&mut Gather::Returning(&gathering), |_| 1, 1), 0);
+        for micros in 0..100 {
+            let gather = &mut Gather::Returning(&gathering);
+            assert_eq!(steps(gather, gathering.opened, &[(micros, 1)], 1), 0);
         }
-        assert_eq!(steps(&mut Gather::Never, |_| 1, 9), 0);
+        assert!(!Gather::Never.step(1, 9));
     }
 
     #[test]
     fn it_ends_when_all_have_come() {
         let gathering = Gathering::new();
         let mut gather = Gather::Returning(&gathering);
-        for _ in 0..100 {
-            assert_eq!(steps(&mut gather, |step| if step == 0 { 1 } else { 3 }, 3), 1);
+        for round in 0..100 {
+            let joined = [(100 * round, 1), (100 * round + 9, 3), (100 * round + 18, 3)];
+            assert_eq!(steps(&mut gather, gathering.opened, &joined, 3), 1);
         }
+    }
+
+    #[test]
+    fn it_ends_when_nobody_comes_for_a_while_and_when_it_takes_long() {
+        let gathering = Gathering::new();
+        let mut gather = Gather::Returning(&gathering);
+        let pause = PAUSE_MAX.as_micros() as u64;
+        let joined = [(0, 1), (pause - 1, 1), (pause, 1), (pause + 1, 1)];
+        assert_eq!(steps(&mut gather, gathering.opened, &joined, 3), 2);
+        // One comes every 39 microseconds, and eleven may.
+        let limit = pause + 11 * WAIT_EACH.as_micros() as u64;
+        let slowly: Vec<_> = (0..11).map(|one| (1000 + one * (pause - 1), one + 1)).collect();
+        let in_time = slowly.iter().filter(|(micros, _)| micros - 1000 < limit).count();
+        assert_eq!(steps(&mut gather, gathering.opened, &slowly, 11), in_time);
     }
 
     #[test]

@@ -171,6 +171,8 @@ impl Runner<'_> {
         if let Err(error) = std::fs::create_dir_all(&job.place) {
             return Outcome::Failed(format!("cannot make {}: {error}", job.place.display()));
         }
+        // What the log before this one has left to be written would be written in this one's time.
+        rustix::fs::sync();
         let outcome = child::run(&job);
         if !work.reads() {
             self.clear(entry, work);

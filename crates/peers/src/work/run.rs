@@ -75,8 +75,11 @@ pub struct PerRecord {
     pub flushes: f64,
 }
 
-/// The ring of a log that recycles is gone through before the clock starts, time permitting.
+/// The ring of a log that recycles is gone through before the clock starts, also where that takes long: its first turn
+/// makes the files.
 const WARM_BYTES: u64 = 8 * (64 << 20);
+/// Logs that are so slow that they come round in no such time have nothing to gain from it.
+const WARM_SECONDS: f64 = 2.0;
 /// Where nothing is dropped, warming only starts the threads.
 const WARM_FRESH_BYTES: u64 = 1 << 20;
 
@@ -103,11 +106,24 @@ pub fn run<T: Log>(job: &Job) -> Result<Outcome, Failure> {
 fn warm(job: &Job, setup: &Setup) -> Phase {
     let bytes = if setup.recycle { WARM_BYTES } else { WARM_FRESH_BYTES };
     // Nobody comes round the ring at the pace of syncs.
-    let seconds = if job.work.waits() { job.seconds / 4.0 } else { job.seconds };
+    let seconds = if job.work.waits() { job.seconds / 4.0 } else { WARM_SECONDS };
     Phase { seconds, bytes, each: false }
 }
 
+/// Memory that was used a moment ago. The host of a virtual machine takes back what lies free in it for seconds, and
+/// gives it again page by page, at a fifth of the speed: new pages would measure that.
+fn have_memory() -> Result<(), Failure> {
+    const BYTES: usize = 2 << 30;
+    let memory = memmap2::MmapMut::map_anon(BYTES)?;
+    // What it takes back are large pages.
+    let _ = memory.advise(memmap2::Advice::HugePage);
+    Ok(memory.advise(memmap2::Advice::PopulateWrite)?)
+}
+
 fn timed<T: Log>(job: &Job, setup: &Setup, promise: Promise) -> Result<Outcome, Failure> {
+    if job.work.kind == (Kind::Append { recycle: false }) {
+        have_memory()?;
+    }
     let device = Device::of(job.place.parent().unwrap_or(&job.place));
     let log = T::open(&job.place, setup)?;
     if drive(&log, &job.work, setup, warm(job, setup))?.unable {
@@ -162,6 +178,9 @@ fn observed<T: Log>(job: &Job, setup: &Setup, promise: Promise) -> Result<Outcom
     // It is for ratios and percentiles, and may be shorter.
     let seconds = job.seconds.min(1.0) / 4.0;
     if !job.work.waits() {
+        if !setup.recycle {
+            have_memory()?;
+        }
         let log = T::open(&job.place.join("latency"), setup)?;
         drive(&log, &job.work, setup, warm(job, setup))?;
         let phase = Phase { seconds: seconds * 2.0, bytes: job.bytes, each: true };
@@ -171,7 +190,7 @@ fn observed<T: Log>(job: &Job, setup: &Setup, promise: Promise) -> Result<Outcom
     let place = job.place.join("calls");
     let counters = Calls::start();
     let log = T::open(&place, setup)?;
-    let warmed = drive(&log, &job.work, setup, Phase { seconds, ..warm(job, setup) })?;
+    let warmed = drive(&log, &job.work, setup, warm(job, setup))?;
     if warmed.unable {
         return Ok(no_batches());
     }
