@@ -41,8 +41,10 @@ impl<'a> Records<'a> {
     /// # log.append_batch(&["a", "b", "c"])?;
     /// use bytes::Bytes;
     ///
-    /// let payloads = log.snapshot().iter().bytes().map(|item| item.map(|(_lsn, bytes)| bytes));
+    /// let snapshot = log.snapshot();
+    /// let payloads = snapshot.iter().bytes().map(|item| item.map(|(_lsn, bytes)| bytes));
     /// let payloads: Vec<Bytes> = payloads.collect::<tidelog::Result<_>>()?;
+    /// drop(snapshot);
     /// log.close()?;
     /// drop(log);
     /// assert_eq!(payloads, ["a", "b", "c"]);
