@@ -22,6 +22,7 @@ mod reentry;
 #[allow(unsafe_code, reason = "raw access to mapped memory lives here; see the proofs in the module")]
 mod region;
 mod segment;
+mod signal;
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
 mod sim;
 mod snapshot;
@@ -32,6 +33,7 @@ mod tail;
 mod telemetry;
 #[cfg_attr(not(feature = "tracing"), path = "trace_off.rs")]
 mod trace;
+mod watcher;
 
 pub use crate::append::BatchLsns;
 pub use crate::error::{Error, ErrorKind, Result};
@@ -46,7 +48,8 @@ pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
 pub use crate::snapshot::RecordBytes;
 pub use crate::snapshot::{PinnedRecords, Records, SegmentSnapshot, Snapshot};
 pub use crate::stats::{Histogram, Stats, Watermarks};
-pub use crate::tail::Tail;
+pub use crate::tail::{Tail, TailRecords};
+pub use crate::watcher::Watcher;
 
 /// A simulated disk, for tests of this crate and of what is built on it.
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::Path;
 
 use crate::append::{Appended, append, append_batch, append_with};
-use crate::chain::{Chain, Demand, Flusher, Geometry, Retired, read_live};
+use crate::chain::{Chain, Demand, Flusher, Geometry, Progress, Retired, read_live};
 use crate::error::{Error, Result};
 use crate::format::frame::{Parsed, frame_bytes, parse};
 use crate::format::header::{Identity, Session};
@@ -24,6 +24,7 @@ use crate::segment::scan::{Found, Mapped};
 use crate::snapshot::Snapshot;
 use crate::storage::Body;
 use crate::tail::Tail;
+use crate::watcher::Watcher;
 
 /// Bytes of a modelled segment: for loom two records of up to eight bytes, and room for a third that straddles.
 pub const SEGMENT_BYTES: u64 = if cfg!(tidelog_loom) { 64 } else { 256 };
@@ -168,7 +169,7 @@ impl Model {
         } else {
             let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
             let error = Error::io("cannot prepare a segment", Path::new("model"), full);
-            self.chain().supply().attempt_failed(attempt, error);
+            self.chain().attempt_failed(attempt, error);
         }
     }
 
@@ -254,12 +255,12 @@ impl Model {
     /// Gives out no more claims, and waits for none.
     #[must_use]
     pub fn close_claims(&self) -> bool {
-        self.chain().close_cursor()
+        self.chain().close()
     }
 
     /// Gives out no more claims, and ends the keeper.
     pub fn stop(&self) -> bool {
-        let first = self.chain().close_cursor();
+        let first = self.chain().close();
         self.chain().supply().stop();
         first
     }
@@ -290,7 +291,21 @@ impl Model {
     }
 
     pub fn tail(&self, from: u64) -> Result<Tail> {
-        Tail::new(Arc::clone(&self.0.chain), Lsn::new(from))
+        Tail::new(Arc::clone(&self.0.chain), Lsn::new(from), Progress::Published)
+    }
+
+    pub fn tail_durable(&self, from: u64) -> Result<Tail> {
+        Tail::new(Arc::clone(&self.0.chain), Lsn::new(from), Progress::Durable)
+    }
+
+    #[must_use]
+    pub fn watch_published(&self, beyond: u64) -> Watcher {
+        Watcher::new(Arc::clone(&self.0.chain), Progress::Published, Lsn::new(beyond))
+    }
+
+    #[must_use]
+    pub fn watch_durable(&self, beyond: u64) -> Watcher {
+        Watcher::new(Arc::clone(&self.0.chain), Progress::Durable, Lsn::new(beyond))
     }
 
     // ---- Retiring
@@ -305,6 +320,7 @@ impl Model {
     pub fn retire(&self, number: u64) {
         lock(&self.0.retired).add(self.chain().catalog.take_before(number));
         self.chain().release_published();
+        self.chain().tell_everybody();
     }
 
     /// Lets go of segments that are wholly published.

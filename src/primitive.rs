@@ -6,6 +6,7 @@
 //! through re-exports.
 #![allow(clippy::disallowed_types)]
 
+pub(crate) mod barrier;
 mod gate;
 
 pub(crate) use gate::Gate;
@@ -16,6 +17,7 @@ use std::sync::PoisonError;
 mod imp {
     pub(crate) type Arc<T> = std::sync::Arc<T>;
     pub(crate) type AtomicU64 = std::sync::atomic::AtomicU64;
+    pub(crate) type RawAtomicU64 = AtomicU64;
     pub(crate) type Condvar = std::sync::Condvar;
     pub(crate) type Mutex<T> = std::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
@@ -111,11 +113,15 @@ mod imp {
 }
 
 pub(crate) use imp::*;
+#[cfg(tidelog_loom)]
+use loom::sync::atomic::fence;
 
 /// A count for people. Nothing is ordered by it and nothing is decided by it, so the model checkers need not explore it:
 /// it is the standard one everywhere.
 pub(crate) type Tally = std::sync::atomic::AtomicU64;
 pub(crate) use std::sync::atomic::Ordering;
+#[cfg(not(any(target_os = "linux", tidelog_loom, tidelog_shuttle)))]
+use std::sync::atomic::fence;
 
 /// The value for this thread alone: as it is where nobody else has it, and else a copy that takes its place.
 #[cfg(not(tidelog_loom))]
@@ -202,5 +208,31 @@ impl Patience {
     /// Progress was seen: the next pause is short again.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// A moment before going to sleep: some microseconds, in which what is waited for often comes.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
+    backoff: crossbeam_utils::Backoff,
+}
+
+impl Moment {
+    pub(crate) fn new() -> Self {
+        Self {
+            #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
+            backoff: crossbeam_utils::Backoff::new(),
+        }
+    }
+
+    /// Lets a part of it go by; false when it is over. (Under a model checker at once: it explores that anyway.)
+    pub(crate) fn goes_by(&mut self) -> bool {
+        #[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
+        if !self.backoff.is_completed() {
+            self.backoff.snooze();
+            return true;
+        }
+        false
     }
 }

@@ -2,7 +2,7 @@
 
 use shuttle::thread::yield_now;
 use tidelog::model::{Model, SEGMENT_BYTES, Written};
-use tidelog::{Error, ErrorKind};
+use tidelog::{Error, ErrorKind, Tail};
 
 use crate::ledger::{Ledger, Record};
 use crate::{Met, coin, pick};
@@ -215,11 +215,25 @@ pub fn sync_often(model: &Model, rounds: u64, ledger: &Ledger) -> Result<(), Err
 
 /// Follows the log to its end. Returns the records, and whether none was retired before it was read.
 pub fn follow(model: &Model, ledger: &Ledger) -> (Vec<Record>, bool) {
+    follow_by(model, |from| model.tail(from), |position| ledger.read_to(position))
+}
+
+/// The same with durable records, and nobody waits for it. Poison may end it before all was read.
+pub fn follow_durable(model: &Model) -> (Vec<Record>, bool) {
+    let durable = |position| assert!(model.durable() >= position, "given before it was durable");
+    follow_by(model, |from| model.tail_durable(from), durable)
+}
+
+fn follow_by(
+    model: &Model,
+    open: impl Fn(u64) -> Result<Tail, Error>,
+    note: impl Fn(u64),
+) -> (Vec<Record>, bool) {
     let mut seen: Vec<Record> = Vec::new();
     let mut whole = true;
     let mut from = 0;
     'anew: loop {
-        let mut tail = match model.tail(from) {
+        let mut tail = match open(from) {
             Ok(tail) => tail,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Retired, "{error}");
@@ -232,6 +246,7 @@ pub fn follow(model: &Model, ledger: &Ledger) -> (Vec<Record>, bool) {
             match tail.next() {
                 Ok(Some(record)) => seen.push((record.lsn().get(), record.payload().to_vec())),
                 Ok(None) => return (seen, whole),
+                Err(error) if error.kind() == ErrorKind::Poisoned => return (seen, false),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Retired, "{error}");
                     whole = false;
@@ -239,7 +254,7 @@ pub fn follow(model: &Model, ledger: &Ledger) -> (Vec<Record>, bool) {
                     continue 'anew;
                 }
             }
-            ledger.read_to(tail.position().get());
+            note(tail.position().get());
         }
     }
 }

@@ -29,7 +29,7 @@
 mod actors;
 mod ledger;
 
-pub use actors::{Keeper, Writer, follow, look, sync_often};
+pub use actors::{Keeper, Writer, follow, follow_durable, look, sync_often};
 pub use ledger::{Ledger, Record};
 
 use std::collections::BTreeMap;

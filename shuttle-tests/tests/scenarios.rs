@@ -5,7 +5,7 @@ use shuttle::thread::yield_now;
 use tidelog::model::{Model, SEGMENT_BYTES};
 use tidelog::{Error, ErrorKind};
 use tidelog_shuttle_tests::{
-    Keeper, Ledger, Met, Record, Writer, check, coin, follow, look, pick, spawn, sync_often,
+    Keeper, Ledger, Met, Record, Writer, check, coin, follow, follow_durable, look, pick, spawn, sync_often,
 };
 
 const MET: &[&str] = &["recycled", "retired", "looks without a slot"];
@@ -46,6 +46,7 @@ fn everybody_at_once() {
         let reader = spawn(&model, move |model| look(model, &others));
         let others = ledger.clone();
         let tail = spawn(&model, move |model| follow(model, &others));
+        let durable = spawn(&model, follow_durable);
         for thread in writers.into_iter().chain([syncer, reader]) {
             thread.join().unwrap();
         }
@@ -54,7 +55,9 @@ fn everybody_at_once() {
         assert!(!model.close().unwrap());
         assert_eq!(model.durable(), model.claimed());
         model.assert_durable_is_flushed();
-        assert_followed(tail.join().unwrap(), &ledger.assert_nothing_lost(&model));
+        let all = ledger.assert_nothing_lost(&model);
+        assert_followed(tail.join().unwrap(), &all);
+        assert_followed(durable.join().unwrap(), &all);
         if model.claimed() > 4 * SEGMENT_BYTES {
             met.count("all slots used again");
         }
@@ -81,6 +84,7 @@ fn closing_in_the_middle() {
         let syncer = spawn(&model, move |model| sync_often(model, 2, &others).unwrap());
         let others = ledger.clone();
         let tail = spawn(&model, move |model| follow(model, &others));
+        let durable = spawn(&model, follow_durable);
         let moment = pick(6 * SEGMENT_BYTES);
         while model.claimed() < moment && ledger.acknowledged().len() < 12 {
             yield_now();
@@ -95,7 +99,9 @@ fn closing_in_the_middle() {
             thread.join().unwrap();
         }
         assert_eq!(model.written_end(), end, "the log grew after it was closed");
-        assert_followed(tail.join().unwrap(), &ledger.assert_nothing_lost(&model));
+        let all = ledger.assert_nothing_lost(&model);
+        assert_followed(tail.join().unwrap(), &all);
+        assert_followed(durable.join().unwrap(), &all);
     });
 }
 
@@ -125,6 +131,7 @@ fn a_failing_sync() {
         });
         let others = ledger.clone();
         let syncer = spawn(&model, move |model| sync_often(model, u64::MAX, &others));
+        let durable = spawn(&model, follow_durable);
         let moment = pick(3 * SEGMENT_BYTES);
         while model.claimed() < moment && ledger.acknowledged().len() < 12 {
             yield_now();
@@ -166,7 +173,8 @@ fn a_failing_sync() {
             met.count("records were durable before");
         }
         // What is left in the log is what returned: some of it durable, all of it readable.
-        ledger.assert_nothing_lost(&model);
+        let all = ledger.assert_nothing_lost(&model);
+        assert_followed(durable.join().unwrap(), &all);
     });
 }
 
@@ -189,6 +197,7 @@ fn no_room_for_a_while() {
         let syncer = spawn(&model, move |model| sync_often(model, 2, &others).unwrap());
         let others = ledger.clone();
         let tail = spawn(&model, move |model| follow(model, &others));
+        let durable = spawn(&model, follow_durable);
         for thread in writers.into_iter().chain([syncer]) {
             thread.join().unwrap();
         }
@@ -204,7 +213,9 @@ fn no_room_for_a_while() {
         keeper.join().unwrap();
         model.close().unwrap();
         model.assert_durable_is_flushed();
-        assert_followed(tail.join().unwrap(), &ledger.assert_nothing_lost(&model));
+        let all = ledger.assert_nothing_lost(&model);
+        assert_followed(tail.join().unwrap(), &all);
+        assert_followed(durable.join().unwrap(), &all);
     });
 }
 
@@ -229,6 +240,7 @@ fn a_claim_stays_open() {
         let reader = spawn(&model, move |model| look(model, &others));
         let others = ledger.clone();
         let tail = spawn(&model, move |model| follow(model, &others));
+        let durable = spawn(&model, follow_durable);
         for thread in writers.into_iter().chain([parked, syncer, reader]) {
             thread.join().unwrap();
         }
@@ -236,7 +248,9 @@ fn a_claim_stays_open() {
         keeper.join().unwrap();
         model.close().unwrap();
         model.assert_durable_is_flushed();
-        assert_followed(tail.join().unwrap(), &ledger.assert_nothing_lost(&model));
+        let all = ledger.assert_nothing_lost(&model);
+        assert_followed(tail.join().unwrap(), &all);
+        assert_followed(durable.join().unwrap(), &all);
     });
 }
 

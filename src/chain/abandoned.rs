@@ -21,6 +21,6 @@ impl Chain {
     pub(crate) fn abandon(&self, error: Error) {
         self.poison(error.clone());
         // A tail waits for the end of what was being prepared.
-        self.supply.attempt_failed(u64::MAX, error);
+        self.attempt_failed(u64::MAX, error);
     }
 }

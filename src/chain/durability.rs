@@ -5,10 +5,13 @@
 //! that of the sync in flight if its target covers the caller, else the next one. Each group sleeps at a gate of its
 //! own: a sync wakes those that it served, who return without taking a lock, and one of the next group, who leads.
 
+use core::task::Waker;
+
 use crossbeam_utils::CachePadded;
 
 use crate::error::{Error, Result};
 use crate::primitive::{AtomicU64, Gate, Mutex, MutexGuard, Ordering, lock};
+use crate::signal::{Bed, Sleepers, Woken};
 
 /// Two groups have members: that of the sync in flight, and the next one. With more gates than that, who is slow to
 /// wake stands in nobody's way.
@@ -50,6 +53,8 @@ struct State {
     onlookers: u64,
     /// How many may want the next sync: those who were served by the last one, if all of them come back, and those who wait.
     expected: u64,
+    /// Who wants to be told when the watermark has passed something: followers, watchers, tasks.
+    sleepers: Sleepers,
     poison: Option<Error>,
 }
 
@@ -62,6 +67,7 @@ impl Durability {
             joined: [0; GATES as usize],
             onlookers: 0,
             expected: 1,
+            sleepers: Sleepers::default(),
             poison: None,
         };
         Self {
@@ -98,11 +104,37 @@ impl Durability {
         self.wake_everybody(state);
     }
 
-    fn wake_everybody(&self, state: MutexGuard<'_, State>) {
+    fn wake_everybody(&self, mut state: MutexGuard<'_, State>) {
         let gates = || self.gates.iter().map(|gate| &**gate).chain([&self.onlookers]);
         gates().for_each(Gate::open);
+        let woken = state.sleepers.take_all();
         drop(state);
         gates().for_each(Gate::wake_all);
+        woken.wake();
+    }
+
+    /// From now on `waker` is woken when the watermark has passed `beyond`, or never will, in place of the one in `bed`.
+    /// The caller looks at the watermark after this and before it sleeps: the lock orders that look after every change
+    /// that did not find the sleeper.
+    pub(crate) fn register(&self, bed: &mut Option<Bed>, beyond: u64, waker: &Waker) {
+        let waker = waker.clone();
+        let mut state = lock(&self.state);
+        let old = bed.take().and_then(|bed| state.sleepers.remove(bed));
+        *bed = Some(state.sleepers.add(beyond, waker));
+        drop(state);
+        drop(old);
+    }
+
+    /// The one in `bed` does not sleep any more.
+    pub(crate) fn leave(&self, bed: Bed) {
+        let waker = lock(&self.state).sleepers.remove(bed);
+        drop(waker);
+    }
+
+    /// Wakes all who registered: what they have to see is not the watermark.
+    pub(crate) fn tell_everybody(&self) {
+        let woken: Woken = lock(&self.state).sleepers.take_all();
+        woken.wake();
     }
 
     fn gate(&self, number: u64) -> &Gate {
@@ -209,6 +241,8 @@ impl Durability {
         let heirs = *state.members(number + 1);
         let onlookers = core::mem::take(&mut state.onlookers);
         state.expected = heirs + members + 1;
+        let reached = self.durable();
+        let woken = state.sleepers.take_reached(reached);
         // Openings under the lock, wake-ups without it; and no system call where nobody sleeps.
         if heirs > 0 {
             next.open();
@@ -228,6 +262,9 @@ impl Durability {
         }
         if onlookers > 0 {
             self.onlookers.wake_all();
+        }
+        if let Some(woken) = woken {
+            woken.wake();
         }
     }
 

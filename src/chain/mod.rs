@@ -12,6 +12,7 @@ mod list;
 mod locate;
 mod retired;
 mod ring;
+mod sleeper;
 mod supply;
 mod sync;
 mod watch;
@@ -21,6 +22,7 @@ pub(crate) use durability::{Durability, Flusher};
 pub(crate) use list::{List, Origin, Shelf};
 pub(crate) use locate::{check_boundary, frame_in, next_boundary, read_live, read_published, segment_at};
 pub(crate) use retired::Retired;
+pub(crate) use sleeper::{Progress, Sleeper};
 pub(crate) use supply::Demand;
 pub(crate) use watch::Watch;
 
@@ -39,6 +41,7 @@ use crate::region::Home;
 use crate::segment::Segment;
 use crate::segment::claim::{Claimed, Place};
 use crate::segment::scan::Published;
+use crate::signal::Signal;
 use crate::stats::Distribution;
 
 /// Set in the cursor when no more claims are given out.
@@ -89,6 +92,8 @@ pub(crate) struct Chain {
     /// The limit: claims are given out below it. Read-mostly; safety never depends on it, except that of a forked child,
     /// where it is zero for ever.
     home: Home,
+    /// Told by every claim that ends. Read-mostly, as the limit is.
+    grown: CachePadded<Signal>,
     pub(crate) durability: Durability,
     pub(crate) geometry: Geometry,
     /// What this opening seals its frames with.
@@ -120,6 +125,7 @@ impl Chain {
         Self {
             cursor: CachePadded::new(AtomicU64::new(tail)),
             home,
+            grown: CachePadded::new(Signal::new()),
             durability: Durability::new(tail),
             geometry,
             verifier,
@@ -196,7 +202,8 @@ impl Chain {
             seed: self.verifier.seed,
             lag: crate::format::frame::lag(position, self.durability.hint()),
         };
-        let begun = self.ring.begin(number, place, || self.wait_for_segment(position, bytes))?;
+        let wait = || self.wait_for_segment(position, bytes);
+        let begun = self.ring.begin(number, place, &self.grown, wait)?;
         begun.ok_or_else(|| self.closed_error())
     }
 
@@ -249,8 +256,26 @@ impl Chain {
         lock(&self.failure).clone().unwrap_or_else(Error::closed)
     }
 
-    /// Gives out no more claims. Returns true to the one caller that closed.
-    pub(crate) fn close_cursor(&self) -> bool {
+    /// Gives out no more claims, and wakes who sleeps. Returns true to the one caller that closed.
+    pub(crate) fn close(&self) -> bool {
+        let first = self.close_cursor();
+        self.tell_everybody();
+        first
+    }
+
+    /// Wakes all who sleep until the log has grown or become durable: something has happened that does not come by a
+    /// claim or a sync. No lock is held.
+    pub(crate) fn tell_everybody(&self) {
+        self.grown.tell_everybody();
+        self.durability.tell_everybody();
+    }
+
+    /// To be called now and then: see `Signal::tell_overlooked`.
+    pub(crate) fn tell_overlooked(&self) {
+        self.grown.tell_overlooked();
+    }
+
+    fn close_cursor(&self) -> bool {
         self.supply.close(|| {
             // Relaxed: see `reserve`. Claims after this are refused, so the position is the end of the log.
             let before = self.cursor.fetch_or(CLOSED, Ordering::Relaxed);
@@ -363,6 +388,22 @@ impl Chain {
                 self.home.limit().store(end - self.geometry.slack(), Ordering::Relaxed);
             },
         );
+        self.tell_of_the_end();
+    }
+
+    /// An attempt to prepare a segment has failed.
+    pub(crate) fn attempt_failed(&self, attempt: u64, error: Error) {
+        self.supply.attempt_failed(attempt, error);
+        self.tell_of_the_end();
+    }
+
+    /// Where the log was closed while a segment was on its way, its end is known only now.
+    fn tell_of_the_end(&self) {
+        // Either the close came before the supply's lock was given up, and is seen here; or it finds no segment on its
+        // way, and whom it wakes sees the end.
+        if self.is_closed() {
+            self.tell_everybody();
+        }
     }
 
     /// Lets go of segments that nobody writes to any more.
@@ -389,5 +430,6 @@ impl Chain {
             self.close_cursor();
             first
         });
+        self.grown.tell_everybody();
     }
 }

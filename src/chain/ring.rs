@@ -9,6 +9,7 @@ use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, UnsafeCell, lock};
 use crate::segment::Segment;
 use crate::segment::claim::{Claimed, Place};
 use crate::segment::scan::Published;
+use crate::signal::Signal;
 
 const EMPTY: u64 = u64::MAX;
 
@@ -65,14 +66,16 @@ impl Ring {
         self.slot(number).number.load(Ordering::Acquire) == number
     }
 
-    /// Begins a claim in its segment. While that is not installed, `wait` is to wait for it; `None` if it did not come.
+    /// Begins a claim in its segment, whose end is told to `signal`. While the segment is not installed, `wait` is to wait
+    /// for it; `None` if it did not come.
     #[inline(always)]
-    pub(crate) fn begin(
-        &self,
+    pub(crate) fn begin<'a>(
+        &'a self,
         number: u64,
         place: Place,
+        signal: &'a Signal,
         wait: impl FnOnce() -> Result<()>,
-    ) -> Result<Option<Claimed<'_>>> {
+    ) -> Result<Option<Claimed<'a>>> {
         if !self.holds(number) {
             wait()?;
             if !self.holds(number) {
@@ -87,7 +90,7 @@ impl Ring {
             // SAFETY: the cursor's `fetch_add` gave the range to this thread alone; it lies within the segment by
             // arithmetic; prepared segments are zeroed; and the region stays mapped and in place until the claim
             // is published, as said above.
-            Some(unsafe { Claimed::begin(&body.region, place) })
+            Some(unsafe { Claimed::begin(&body.region, place, signal) })
         }))
     }
 

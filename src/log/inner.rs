@@ -85,6 +85,7 @@ impl Inner {
                 zero_fill_bytes: options.zero_fill(),
                 populate_bytes,
                 zeros_are_durable: policy.acknowledges_durable(),
+                follows_groups: options.zero_fill_follows_groups(),
             },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
@@ -193,6 +194,13 @@ impl Inner {
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
         self.chain.refuse_in_child()?;
+        let outcome = self.retire(lsn);
+        // Who waits for records that are gone. Whatever came of it: they may be gone although a file is not.
+        self.chain.tell_everybody();
+        outcome
+    }
+
+    fn retire(&self, lsn: u64) -> Result<Lsn> {
         let began = Instant::now();
         let mut meta = lock(&self.meta);
         if lsn > self.chain.claimed() {
@@ -236,7 +244,11 @@ impl Inner {
             return outcome.clone();
         }
         let _span = trace::close(self.directory.path());
+        // Before the lock: it wakes tasks, which is somebody else's code.
+        self.chain.close();
         let outcome = self.close_once();
+        // Everything is durable that ever will be.
+        self.chain.tell_everybody();
         // Without a lock, as strangers are told.
         self.telemetry.report();
         outcome.inspect_err(|error| trace::failed("close", error))
@@ -247,7 +259,6 @@ impl Inner {
         if let Some(outcome) = &*closed {
             return outcome.clone();
         }
-        self.chain.close_cursor();
         self.ticker.stop();
         self.chain.supply().stop();
         for thread in lock(&self.threads).drain(..) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use self::inner::Inner;
 use crate::append::{self, BatchLsns};
-use crate::chain::read_live;
+use crate::chain::{Progress, read_live};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
 use crate::options::Options;
@@ -20,6 +20,7 @@ use crate::snapshot::Snapshot;
 use crate::stats::{Stats, Watermarks};
 use crate::tail::Tail;
 use crate::trace;
+use crate::watcher::Watcher;
 
 /// An append-only log in a directory.
 ///
@@ -252,10 +253,47 @@ impl Log {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn tail(&self, from: Lsn) -> Result<Tail> {
+        self.tail_of(from, Progress::Published)
+    }
+
+    /// The same, but it sees records when they are durable. It syncs nothing by itself: it follows the syncs of the
+    /// policy and of those who wait.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// let mut tail = log.tail_durable(log.watermarks().published)?;
+    /// log.append_nowait(b"published")?;
+    /// assert!(tail.try_next()?.is_none());
+    /// log.sync()?;
+    /// assert_eq!(tail.next()?.unwrap().payload(), b"published");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tail_durable(&self, from: Lsn) -> Result<Tail> {
+        self.tail_of(from, Progress::Durable)
+    }
+
+    fn tail_of(&self, from: Lsn, progress: Progress) -> Result<Tail> {
         self.inner.chain.refuse_in_child()?;
-        let tail = Tail::new(Arc::clone(&self.inner.chain), from)?;
+        let tail = Tail::new(Arc::clone(&self.inner.chain), from, progress)?;
         self.inner.counters.tails.add(1);
         Ok(tail)
+    }
+
+    /// Tells when the published watermark has passed `beyond`, and then again each time that it moves on. See
+    /// [`Watcher`].
+    #[must_use]
+    pub fn watch_published(&self, beyond: Lsn) -> Watcher {
+        Watcher::new(Arc::clone(&self.inner.chain), Progress::Published, beyond)
+    }
+
+    /// Tells when the durable watermark has passed `beyond`, and then again each time that it moves on. See [`Watcher`].
+    #[must_use]
+    pub fn watch_durable(&self, beyond: Lsn) -> Watcher {
+        Watcher::new(Arc::clone(&self.inner.chain), Progress::Durable, beyond)
     }
 
     /// Drops the records before `lsn`, as far as they fill whole segments. What snapshots and records still

@@ -10,6 +10,7 @@ pub(crate) use imp::Gate;
 #[cfg(all(target_os = "linux", not(any(tidelog_loom, tidelog_shuttle))))]
 mod imp {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     use rustix::thread::futex;
 
@@ -36,6 +37,13 @@ mod imp {
             let _ = futex::wait(&self.opened, futex::Flags::PRIVATE, ticket, None);
         }
 
+        /// The same, for `timeout` at most.
+        pub(crate) fn sleep_for(&self, ticket: u32, timeout: Duration) {
+            // What is too long for the system to count is for ever.
+            let timeout = futex::Timespec::try_from(timeout).ok();
+            let _ = futex::wait(&self.opened, futex::Flags::PRIVATE, ticket, timeout.as_ref());
+        }
+
         /// Wakes one of those who sleep here.
         pub(crate) fn wake_one(&self) {
             let _ = futex::wake(&self.opened, futex::Flags::PRIVATE, 1);
@@ -51,7 +59,8 @@ mod imp {
 /// The same by a condition variable: for the model checkers, and where there is no futex.
 #[cfg(any(not(target_os = "linux"), tidelog_loom, tidelog_shuttle))]
 mod imp {
-    use super::super::{AtomicU64, Condvar, Mutex, Ordering, lock, wait};
+    use super::super::{AtomicU64, Condvar, Mutex, Ordering, lock, wait, wait_timeout};
+    use std::time::Duration;
 
     #[derive(Debug)]
     pub(crate) struct Gate {
@@ -81,6 +90,13 @@ mod imp {
             // ordered before by the lock, and seen here.
             if self.ticket() == ticket {
                 drop(wait(&self.woken, sleeping));
+            }
+        }
+
+        pub(crate) fn sleep_for(&self, ticket: u32, timeout: Duration) {
+            let sleeping = lock(&self.sleeping);
+            if self.ticket() == ticket {
+                drop(wait_timeout(&self.woken, sleeping, timeout));
             }
         }
 

@@ -6,6 +6,7 @@ use crate::format::frame::{self, Kind, SHORT_PADDING_BYTES};
 use crate::format::header::PAGE;
 use crate::limits::FRAME_HEADER_BYTES;
 use crate::region::{Region, Window};
+use crate::signal::Signal;
 
 /// The copy of a larger payload finds by itself what it goes on to need, and on several threads what lies behind it is
 /// somebody else's.
@@ -34,6 +35,8 @@ pub(crate) struct Claimed<'a> {
     region: &'a Region,
     window: Window<'a>,
     place: Place,
+    /// Told when it ends, in either way.
+    signal: &'a Signal,
 }
 
 impl<'a> Claimed<'a> {
@@ -43,10 +46,10 @@ impl<'a> Claimed<'a> {
     /// The range was handed to the caller alone, lies in the region, and is zeroed; the region stays mapped
     /// and is not reused until the claim's last word is published.
     #[inline(always)]
-    pub(crate) unsafe fn begin(region: &'a Region, place: Place) -> Self {
+    pub(crate) unsafe fn begin(region: &'a Region, place: Place, signal: &'a Signal) -> Self {
         let window = region.window(place.file_offset, place.bytes as usize);
         window.store_first(frame::word(Kind::Claimed, place.bytes, 0));
-        Self { region, window, place }
+        Self { region, window, place, signal }
     }
 
     pub(crate) fn lsn(&self) -> u64 {
@@ -130,9 +133,11 @@ impl<'a> Claimed<'a> {
     #[inline]
     #[allow(clippy::mem_forget, reason = "dropping a claim aborts it, and this one is published")]
     fn finish(self, word: u64) {
+        let signal = self.signal;
         // PUBLISH, release side: pairs with the acquire load in `scan::examine` and in `Frontier::advance`.
         self.window.store_release(word);
         core::mem::forget(self);
+        signal.tell();
     }
 }
 
@@ -140,13 +145,14 @@ impl Drop for Claimed<'_> {
     /// By single values: a claim whose address is passed on, if only by a panic, does not live in registers.
     #[inline(always)]
     fn drop(&mut self) {
-        pad(self.region, self.place.file_offset, self.place.bytes, self.place.lsn, self.place.seed);
+        let Place { lsn, file_offset, bytes, seed, .. } = self.place;
+        pad(self.region, file_offset, bytes, lsn, seed, self.signal);
     }
 }
 
 /// Makes a claim padding.
 #[cold]
-fn pad(region: &Region, file_offset: usize, bytes: u64, lsn: u64, seed: u64) {
+fn pad(region: &Region, file_offset: usize, bytes: u64, lsn: u64, seed: u64, signal: &Signal) {
     let window = region.window(file_offset, bytes as usize);
     let word = frame::word(Kind::Padding, bytes, 0);
     if bytes > SHORT_PADDING_BYTES {
@@ -157,6 +163,7 @@ fn pad(region: &Region, file_offset: usize, bytes: u64, lsn: u64, seed: u64) {
     }
     // ABORT, release side: pairs with the acquire load in `scan::examine` and in `Frontier::advance`.
     window.store_release(word);
+    signal.tell();
 }
 
 /// Copies so much first, and then page by page.

@@ -171,6 +171,11 @@ impl Counters {
         self.syncs.records.note(records.saturating_sub(before));
     }
 
+    /// How many syncs there were.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.latency.read().count()
+    }
+
     /// What was counted here; the rest is for others to tell.
     pub(crate) fn read(&self) -> Stats {
         let SyncCounters { latency, records, failures, .. } = &*self.syncs;

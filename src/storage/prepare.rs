@@ -15,6 +15,15 @@ use crate::region::Region;
 /// The size of zeroing writes where they are needed although none were asked for.
 const ZERO_FILL_UNASKED: usize = 64 << 10;
 
+/// Syncs that make so much durable at once gain more by fewer folios, with a fault and a look each, than they lose by
+/// writing a larger one at each end.
+const GROUP_LARGE: u64 = 64 << 10;
+const ZERO_FILL_LARGE_GROUPS: usize = 16 << 10;
+
+/// So many zeros are handed to the device at once, where they are to be durable: the syncs of appends that wait come
+/// between, and not behind a whole segment.
+const ZEROS_AT_ONCE: u64 = 4 << 20;
+
 /// How segments are made ready.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preparation {
@@ -27,6 +36,16 @@ pub(crate) struct Preparation {
     /// cache only: after a power cut its earlier bytes may stand behind the tail. No frame of theirs verifies, so they
     /// pass for a torn tail.
     pub(crate) zeros_are_durable: bool,
+    /// Larger pieces where the groups are large.
+    pub(crate) follows_groups: bool,
+}
+
+impl Preparation {
+    /// For a log whose syncs make so many bytes durable each.
+    pub(crate) fn for_groups_of(self, bytes: u64) -> Self {
+        let large = self.follows_groups && bytes >= GROUP_LARGE;
+        Self { zero_fill_bytes: if large { ZERO_FILL_LARGE_GROUPS } else { self.zero_fill_bytes }, ..self }
+    }
 }
 
 /// An allocated file that is no segment at present.
@@ -113,7 +132,7 @@ impl Directory {
             None => create(storage, &temporary),
         };
         let (file, contents) = made.map_err(failed)?;
-        let filled = self.fill(&*file, identity, session, how, contents).map_err(failed);
+        let filled = self.fill(&*file, identity, session, how, contents, &failed);
         let synced = filled.and_then(|kept| {
             // The header page alone, where the zeros need not be durable.
             let synced = kept.as_ref().map_or_else(|| file.sync_all(), |region| region.flush(0..PAGE));
@@ -160,13 +179,14 @@ impl Directory {
         session: &Session,
         how: Preparation,
         contents: Contents,
-    ) -> io::Result<Option<Region>> {
+        failed: &impl Fn(io::Error) -> Failure,
+    ) -> core::result::Result<Option<Region>, Failure> {
         let length = HEADER_BYTES + identity.segment_bytes;
-        let reserved = file.allocate(length)?;
+        let reserved = file.allocate(length).map_err(failed)?;
         let mut kept = None;
         let as_is = match contents {
             // What a snapshot shares is not the file's own: it is written again, or a store could lack room.
-            Contents::Zeros => !file.may_move()?,
+            Contents::Zeros => !file.may_move().map_err(failed)?,
             Contents::Nothing => reserved && how.zero_fill_bytes == 0,
             Contents::Stale => false,
             Contents::Mapped(mut region) => {
@@ -177,11 +197,19 @@ impl Directory {
         };
         if !as_is {
             let chunk = if how.zero_fill_bytes == 0 { ZERO_FILL_UNASKED } else { how.zero_fill_bytes };
-            zero(file, HEADER_BYTES, length, chunk)?;
+            let mut from = HEADER_BYTES;
+            while from < length {
+                let to = length.min(from + ZEROS_AT_ONCE);
+                zero(file, from, to, chunk).map_err(failed)?;
+                if how.zeros_are_durable && to < length {
+                    file.sync_data().map_err(|error| failed(error).at_a_sync())?;
+                }
+                from = to;
+            }
         }
         let page = Header::encode_new(identity, session, self.storage().unix_nanos());
         debug_assert_eq!(page.len(), PAGE);
-        file.write_all_at(page.as_slice(), 0)?;
+        file.write_all_at(page.as_slice(), 0).map_err(failed)?;
         Ok(kept)
     }
 }

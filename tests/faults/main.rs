@@ -9,6 +9,7 @@ mod sparse;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod follow;
 mod fork;
 mod full_disk;
 mod lifecycle;

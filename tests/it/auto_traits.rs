@@ -5,7 +5,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use tidelog::{
     BatchLsns, Checksum, Error, ErrorKind, Histogram, LastClose, Log, LogReader, Lsn, Options, PinnedRecord,
     PinnedRecords, Record, Records, RecoveryReport, SegmentSnapshot, Snapshot, Stats, SyncPolicy, Tail,
-    TornTail, Watermarks,
+    TailRecords, TornTail, Watcher, Watermarks,
 };
 
 /// Shared by threads, sent to others, and looked at again after a panic.
@@ -42,7 +42,9 @@ fn every_public_type_is_free() {
         Stats,
         SyncPolicy,
         Tail,
+        TailRecords,
         TornTail,
+        Watcher,
         Watermarks,
     ];
     #[cfg(feature = "bytes")]

@@ -11,6 +11,7 @@ mod decisions;
 mod descriptors;
 mod documents;
 mod evidence;
+mod follow;
 mod golden;
 mod handles;
 mod hostile;

@@ -2,6 +2,7 @@
 //! feature `testing`: `cargo test --features testing --test sim`.
 
 mod disk;
+mod follow;
 mod found;
 mod full;
 mod support;

@@ -91,8 +91,8 @@ mutants! {
         LOOM "publish" "a_tail_reads_whole_records",
         "PUBLISH, release side: the payload is written before the word that publishes it";
     abort_relaxed "quick": "src/segment/claim.rs",
-        "    window.store_release(word);\n}"
-        => "    window.store_relaxed(0, word);\n}",
+        "    window.store_release(word);\n    signal.tell();"
+        => "    window.store_relaxed(0, word);\n    signal.tell();",
         LOOM "publish" "a_reader_verifies_padding",
         "ABORT, release side: padding's checksum is written before its word";
     word_loaded_relaxed "quick": "src/region/shadow.rs",
@@ -326,7 +326,7 @@ mutants! {
         LOOM "claim" "claims_overrun_the_prepared_segments",
         "the preparer looks for demand before it sleeps";
     tail_ends_early: "src/tail.rs",
-        "final_end.is_some_and(|end| self.position >= end)" => "final_end.is_some()",
+        "Look::Nothing if self.position >= end =>" => "Look::Nothing if self.position <= end =>",
         LOOM "close" "a_tail_waits_for_the_last_claim",
         "a tail ends when everything was read";
     // ---- Durability: what is acknowledged is on the disk
@@ -545,4 +545,96 @@ mutants! {
         "        self.directory.abandon();\n" => "",
         FILES "faults" "fork::a_child_that_dropped_the_log_does_not_keep_it_locked",
         "a forked child that has dropped the log does not keep it locked";
+    // ---- WAKE
+    wake_light_side_dropped "quick": "src/signal.rs",
+        "        barrier::light();\n" => "",
+        LOOM "wake" "an_append_wakes_a_follower",
+        "WAKE, light side: a claim ends before its writer looks whether anybody sleeps";
+    wake_heavy_side_dropped "quick": "src/signal.rs",
+        "if !barrier::heavy() {" => "if false {",
+        LOOM "wake" "an_append_wakes_a_follower",
+        "WAKE, heavy side: a sleeper says so before it looks at the log";
+    wake_look_before_registering "quick": "src/tail.rs",
+        "                    let look = self.look();\n                    if !matches!(look, Ok(Look::Nothing)) {"
+        => "                    let look: Result<Look> = Ok(Look::Nothing);\n                    if !matches!(look, Ok(Look::Nothing)) {",
+        LOOM "wake" "an_append_wakes_a_follower",
+        "a follower looks once more when it has said that it sleeps";
+    wake_watcher_looks_before_registering: "src/watcher.rs",
+        "            let look = self.look();\n            if !matches!(look, Ok(None)) {"
+        => "            let look: Result<Option<Lsn>> = Ok(None);\n            if !matches!(look, Ok(None)) {",
+        LOOM "wake" "a_watcher_sees_the_log_grow_and_end",
+        "a watcher looks once more when it has said that it sleeps";
+    wake_task_looks_before_registering: "src/tail.rs",
+        "        match self.look() {\n            Ok(Look::Nothing) => Poll::Pending,"
+        => "        match Ok::<Look, Error>(Look::Nothing) {\n            Ok(Look::Nothing) => Poll::Pending,",
+        LOOM "wake" "an_append_wakes_a_task",
+        "a task looks once more when its waker is registered";
+    wake_forgotten_by_publish "quick": "src/segment/claim.rs",
+        "core::mem::forget(self);\n        signal.tell();" => "core::mem::forget(self);\n        let _ = signal;",
+        LOOM "wake" "the_claim_before_wakes_a_follower",
+        "every published claim wakes who sleeps";
+    wake_forgotten_by_abort: "src/segment/claim.rs",
+        "    window.store_release(word);\n    signal.tell();" => "    window.store_release(word);\n    let _ = signal;",
+        LOOM "wake" "padding_wakes_a_follower",
+        "every claim that becomes padding wakes who sleeps";
+    wake_word_set_before_the_list: "src/signal.rs",
+        "        let mut sleepers = lock(&self.sleepers);\n        let old = bed.take().and_then(|bed| sleepers.remove(bed));\n        *bed = Some(sleepers.add(beyond, waker));\n        // Under the lock, so that who clears the word finds the sleeper in the list. Relaxed: the barrier orders it.\n        self.awaited.store(1, Ordering::Relaxed);\n"
+        => "        self.awaited.store(1, Ordering::Relaxed);\n        let mut sleepers = lock(&self.sleepers);\n        let old = bed.take().and_then(|bed| sleepers.remove(bed));\n        *bed = Some(sleepers.add(beyond, waker));\n",
+        LOOM "wake" "the_claim_before_wakes_a_follower",
+        "who clears the word finds the sleeper in the list";
+    wake_word_cleared_late: "src/signal.rs",
+        "        if self.awaited.swap(0, Ordering::Relaxed) != 0 {\n            self.tell_everybody();\n        }"
+        => "        self.tell_everybody();\n        self.awaited.store(0, Ordering::Relaxed);",
+        LOOM "wake" "each_append_wakes_a_follower",
+        "the word is cleared before the sleepers are taken: who comes later sets it again";
+    wake_of_one_only: "src/signal.rs",
+        "            self.0 = rest.into_inner();" => "            let _ = rest.into_inner();",
+        LOOM "wake" "one_append_wakes_all_followers",
+        "a wake-up is for all who sleep";
+    wake_lost_by_a_panic: "src/signal.rs",
+        "            let rest = Self(core::mem::take(&mut self.0));\n            waker.wake();\n            self.0 = rest.into_inner();"
+        => "            let rest = core::mem::take(&mut self.0);\n            waker.wake();\n            self.0 = rest;",
+        FILES "it" "follow::a_waker_that_panics_keeps_nobody_asleep",
+        "a waker that panics keeps nobody asleep";
+    wake_by_syncs_lost "quick": "src/chain/durability.rs",
+        "let woken = state.sleepers.take_reached(reached);" => "let woken = state.sleepers.take_reached(reached / 2);",
+        LOOM "wake" "a_sync_wakes_a_follower_of_durable_records",
+        "a sync wakes who waits for what it made durable";
+    wake_by_syncs_of_all: "src/chain/durability.rs",
+        "let woken = state.sleepers.take_reached(reached);" => "let _ = reached;\n        let woken = Some(state.sleepers.take_all());",
+        FILES "it" "follow::a_task_is_woken_once_for_each_time_that_it_was_pending",
+        "a sync wakes only those whom it reaches";
+    wake_by_poison_lost "quick": "src/chain/mod.rs",
+        "            first\n        });\n        self.grown.tell_everybody();" => "            first\n        });",
+        LOOM "wake" "poison_wakes_followers",
+        "poison wakes who waits for the log to grow";
+    wake_by_poison_lost_for_durable_records: "src/chain/durability.rs",
+        "        let woken = state.sleepers.take_all();\n        drop(state);" => "        let woken = Sleepers::default().take_all();\n        drop(state);",
+        LOOM "wake" "poison_wakes_followers",
+        "poison wakes who waits for what will not become durable";
+    wake_by_close_lost "quick": "src/chain/mod.rs",
+        "        let first = self.close_cursor();\n        self.tell_everybody();" => "        let first = self.close_cursor();",
+        LOOM "wake" "a_close_wakes_everybody",
+        "closing wakes who sleeps";
+    wake_by_the_last_segment_lost: "src/chain/mod.rs",
+        "        if self.is_closed() {\n            self.tell_everybody();" => "        if self.is_closed() {",
+        LOOM "wake" "the_last_segment_wakes_a_follower",
+        "who sleeps learns where the log ended, also where a segment was on its way";
+    wake_by_retirement_lost: "src/log/inner.rs",
+        "        let outcome = self.retire(lsn);\n        // Who waits for records that are gone. Whatever came of it: they may be gone although a file is not.\n        self.chain.tell_everybody();"
+        => "        let outcome = self.retire(lsn);",
+        FILES "it" "follow::a_follower_of_durable_records_is_woken_by_retirement",
+        "a follower of durable records learns that they are retired";
+    wake_without_the_barrier_forgotten: "src/keeper.rs",
+        "        self.chain.tell_overlooked();\n" => "",
+        FILES "faults" "follow::tasks_are_woken_without_membarrier",
+        "where there is no barrier, a task that was overlooked is woken by the keeper";
+    wake_of_the_dropped: "src/chain/sleeper.rs",
+        "    fn drop(&mut self) {\n        self.leave();" => "    fn drop(&mut self) {",
+        FILES "it" "follow::a_task_is_woken_once_for_each_time_that_it_was_pending",
+        "who is gone is not woken";
+    durable_tail_gives_what_is_published "quick": "src/tail.rs",
+        "if progress == Progress::Durable { 0 } else { u64::MAX }" => "u64::MAX",
+        LOOM "wake" "a_sync_wakes_a_follower_of_durable_records",
+        "a follower of durable records gets none before it is durable";
 }
