@@ -537,10 +537,10 @@ mutants! {
         "if guarded { page() } else { None }" => "if guarded && false { page() } else { None }",
         FILES "faults" "fork::children_change_nothing_while_their_parent_appends",
         "a forked child appends nothing";
-    child_ends_the_log: "src/log/inner.rs",
-        "        if self.chain.is_inherited() {\n            self.abandon();" => "        if false {\n            self.abandon();",
+    child_closes_the_log: "src/log/inner.rs",
+        "        self.chain.refuse_in_child()?;\n        if let Some(outcome) = &*lock(&self.closed) {" => "        if let Some(outcome) = &*lock(&self.closed) {",
         FILES "faults" "fork::a_child_that_drops_the_log_does_not_close_it",
-        "a log that is dropped by a forked child is not ended";
+        "a forked child does not end its parent's log";
     child_keeps_the_lock: "src/log/inner.rs",
         "        self.directory.abandon();\n" => "",
         FILES "faults" "fork::a_child_that_dropped_the_log_does_not_keep_it_locked",
