@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::chain::{Chain, Demand, Retired, Shelf, UNMAPPED_FOR_ONE};
+use crate::chain::{Chain, Demand, Page, Retired, Shelf, UNMAPPED_FOR_ONE};
 use crate::error::{Error, Result};
 use crate::format::header::{Identity, Session, TailMark};
 use crate::limits::SEGMENTS_AHEAD;
+use crate::listener::Listener;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::stats::Counters;
@@ -30,6 +31,8 @@ pub(crate) struct Keeper {
     pub(crate) spares_max: usize,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stock: Mutex<Stock>,
+    /// By which readers in other processes are woken, and how many of their questions an earlier opening got.
+    pub(crate) page: Option<(std::sync::Arc<Page>, u64)>,
 }
 
 /// Files to make segments of, and retired segments that somebody still holds.
@@ -49,6 +52,13 @@ impl Stock {
 }
 
 impl Keeper {
+    /// Wakes readers in other processes, when nobody is left to answer them.
+    pub(crate) fn tell_readers(&self) {
+        if let Some((page, _)) = &self.page {
+            page.tell();
+        }
+    }
+
     /// Makes the next segment ready and puts it into use.
     pub(crate) fn prepare_next(&self) -> core::result::Result<(), Failure> {
         let number = self.chain.next_segment();
@@ -70,6 +80,7 @@ impl Keeper {
         let mut period = PERIOD_BUSY;
         let mut seen = 0;
         let mut failed_at = None;
+        let mut listener = None;
         loop {
             let claimed = self.chain.claimed();
             period = if claimed == seen { (period * 2).min(PERIOD_IDLE) } else { PERIOD_BUSY };
@@ -77,6 +88,9 @@ impl Keeper {
             match self.chain.supply().wait_demand(period) {
                 Demand::Stop => return,
                 demand => {
+                    if listener.is_none() {
+                        listener = self.listen();
+                    }
                     self.look_after(&mut marks);
                     let waiting = demand == Demand::Waiting;
                     if waiting || failed_at.is_none_or(|at: Instant| at.elapsed() >= RETRY_AFTER) {
@@ -90,6 +104,14 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Starts the thread that answers readers in other processes, when the first of them asks. Without it, for want of
+    /// a thread, they look for themselves.
+    fn listen(&self) -> Option<Listener> {
+        let (page, earlier) = self.page.as_ref()?;
+        let asked = page.asked() != *earlier;
+        asked.then(|| Listener::start(&self.chain, page)).flatten()
     }
 
     /// One round of what `run` does, for a log without threads.

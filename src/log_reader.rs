@@ -3,7 +3,7 @@
 use core::fmt;
 use std::path::Path;
 
-use crate::chain::{Watch, next_boundary, read_published};
+use crate::chain::{Progress, Watch, next_boundary, read_published};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
 use crate::options::Options;
@@ -115,6 +115,34 @@ impl LogReader {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn tail(&self, from: Lsn) -> Result<Tail> {
+        self.follow(from, Progress::Published)
+    }
+
+    /// The same, but it sees records when they are durable, as [`Log::tail_durable`](crate::Log::tail_durable) does.
+    ///
+    /// How far that is the writer notes after each sync, in memory that the processes share. So after its death, or the
+    /// machine's, this tail stands where the note stood, or before; the next opening of the log moves it on.
+    ///
+    /// # Errors
+    /// As [`Log::tail`](crate::Log::tail).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use tidelog::{LogReader, Lsn};
+    ///
+    /// let mut tail = LogReader::open(dir.path())?.tail_durable(Lsn::ZERO)?;
+    /// log.append_nowait(b"published")?;
+    /// assert!(tail.try_next()?.is_none());
+    /// log.sync()?;
+    /// assert_eq!(tail.next()?.unwrap().payload(), b"published");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tail_durable(&self, from: Lsn) -> Result<Tail> {
+        self.follow(from, Progress::Durable)
+    }
+
+    fn follow(&self, from: Lsn, progress: Progress) -> Result<Tail> {
         let (segments, end) = self.watch.look()?;
         let start = self.watch.catalog.start();
         if from.get() < start {
@@ -125,7 +153,7 @@ impl LogReader {
         } else if from.get() < end.position() && next_boundary(&segments, from.get())? != from.get() {
             return Err(Error::not_a_record(from));
         }
-        Ok(Tail::watch(Arc::clone(&self.watch), from))
+        Ok(Tail::watch(Arc::clone(&self.watch), from, progress))
     }
 
     /// Where the log lies.

@@ -4,10 +4,10 @@ use core::fmt;
 use core::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::chain::{Chain, Progress, Sleeper, Watch, check_boundary};
+use crate::chain::{Caller, Chain, Progress, Sleeper, Watch, check_boundary};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
-use crate::primitive::{Arc, Moment, Patience};
+use crate::primitive::{Arc, Moment};
 use crate::record::{PinnedRecord, Record};
 use crate::reentry::refuse_inside_claim;
 use crate::segment::Segment;
@@ -74,7 +74,7 @@ enum Source {
     /// This process writes it.
     Own(Sleeper),
     /// Another process may write it.
-    Watched(Arc<Watch>),
+    Watched(Arc<Watch>, Caller),
 }
 
 /// What a look at the log found.
@@ -90,14 +90,14 @@ impl Source {
     fn find_at(&self, position: u64) -> Result<Option<Arc<Segment>>> {
         match self {
             Self::Own(sleeper) => Ok(sleeper.chain().catalog.find_at(position)),
-            Self::Watched(watch) => watch.find_at(position),
+            Self::Watched(watch, _) => watch.find_at(position),
         }
     }
 
     fn start(&self) -> u64 {
         match self {
             Self::Own(sleeper) => sleeper.chain().catalog.start(),
-            Self::Watched(watch) => watch.catalog.start(),
+            Self::Watched(watch, _) => watch.catalog.start(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Source {
     /// # Errors
     /// `Retired` where the segment is gone: its header, which would tell, cannot be read again.
     fn renewed(&self, segment: &Arc<Segment>, position: u64) -> Result<Option<Arc<Segment>>> {
-        let Self::Watched(watch) = self else { return Ok(None) };
+        let Self::Watched(watch, _) = self else { return Ok(None) };
         watch.refresh()?;
         let start = watch.catalog.start();
         if position < start {
@@ -120,7 +120,19 @@ impl Source {
     fn published(&self) -> u64 {
         match self {
             Self::Own(sleeper) => sleeper.chain().published().position(),
-            Self::Watched(watch) => watch.published().position(),
+            Self::Watched(watch, _) => watch.published().position(),
+        }
+    }
+
+    /// How far the log is durable, as far as that is known; looked up for somebody who is at `position`.
+    fn durable(&mut self, position: u64) -> Result<u64> {
+        match self {
+            Self::Own(sleeper) => Ok(sleeper.chain().durability.durable()),
+            Self::Watched(watch, caller) => {
+                let durable = caller.durable(|| watch.find_page());
+                // Also where the writer is gone, and with it who would tell.
+                if durable > position { Ok(durable) } else { Ok(durable.max(watch.proven_at(position)?)) }
+            }
         }
     }
 
@@ -128,7 +140,7 @@ impl Source {
     fn final_end(&self) -> Option<u64> {
         match self {
             Self::Own(sleeper) => sleeper.chain().final_end(),
-            Self::Watched(_) => None,
+            Self::Watched(..) => None,
         }
     }
 
@@ -141,17 +153,22 @@ impl Source {
     }
 }
 
+/// What may be given before anybody looked how far the log is durable.
+fn first_limit(progress: Progress) -> u64 {
+    if progress == Progress::Durable { 0 } else { u64::MAX }
+}
+
 impl Tail {
     pub(crate) fn new(chain: Arc<Chain>, from: Lsn, progress: Progress) -> Result<Self> {
         check_boundary(&chain, from.get())?;
-        let limit = if progress == Progress::Durable { 0 } else { u64::MAX };
         let source = Source::Own(Sleeper::new(chain, progress));
-        Ok(Self { source, position: from.get(), limit, segment: None })
+        Ok(Self { source, position: from.get(), limit: first_limit(progress), segment: None })
     }
 
     /// Follows another process' log from a position that was checked.
-    pub(crate) fn watch(watch: Arc<Watch>, from: Lsn) -> Self {
-        Self { source: Source::Watched(watch), position: from.get(), limit: u64::MAX, segment: None }
+    pub(crate) fn watch(watch: Arc<Watch>, from: Lsn, progress: Progress) -> Self {
+        let source = Source::Watched(watch, Caller::new(progress));
+        Self { source, position: from.get(), limit: first_limit(progress), segment: None }
     }
 
     /// Where the next record begins or will begin.
@@ -250,18 +267,26 @@ impl Tail {
     }
 
     fn wait(&mut self, deadline: Option<Instant>) -> Result<Look> {
-        let mut patience = Patience::new();
         let mut moment = Moment::new();
         loop {
             let look = self.look()?;
+            if let (Look::Record(..), Source::Watched(_, caller)) = (&look, &mut self.source) {
+                caller.rested();
+            }
             if !matches!(look, Look::Nothing) || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(look);
             }
             refuse_inside_claim()?;
             let position = self.position;
             match &mut self.source {
-                Source::Watched(_) => patience.pause(),
-                Source::Own(_) if moment.goes_by() => {}
+                _ if moment.goes_by() => {}
+                Source::Watched(watch, caller) => {
+                    caller.pause(position, deadline, || watch.find_page());
+                    if caller.progress() == Progress::Durable {
+                        // It waits at records that are there, and that may have been retired.
+                        watch.refresh()?;
+                    }
+                }
                 Source::Own(sleeper) => {
                     let ticket = sleeper.lie_down(position);
                     // What came before that woke nobody.
@@ -309,11 +334,10 @@ impl Tail {
         if self.position < self.limit {
             return Ok(true);
         }
-        let Some(chain) = self.source.waits_for_syncs() else { return Ok(false) };
         // A frame's end, so whatever begins below it ends at or below it, batches too.
-        self.limit = chain.durability.durable();
+        self.limit = self.source.durable(self.position)?;
         if self.position >= self.limit {
-            let start = chain.catalog.start();
+            let start = self.source.start();
             if self.position < start {
                 return Err(Error::retired(self.position(), Lsn::new(start)));
             }

@@ -9,6 +9,7 @@ use core::task::Waker;
 
 use crossbeam_utils::CachePadded;
 
+use super::Page;
 use crate::error::{Error, Result};
 use crate::primitive::{AtomicU64, Gate, Mutex, MutexGuard, Ordering, lock};
 use crate::signal::{Bed, Sleepers, Woken};
@@ -38,6 +39,8 @@ pub(crate) struct Durability {
     gates: [CachePadded<Gate>; GATES as usize],
     /// Where those sleep who never lead.
     onlookers: Gate,
+    /// Where readers in other processes see it.
+    page: Option<std::sync::Arc<Page>>,
 }
 
 #[derive(Debug)]
@@ -59,7 +62,7 @@ struct State {
 }
 
 impl Durability {
-    pub(crate) fn new(tail: u64) -> Self {
+    pub(crate) fn new(tail: u64, page: Option<std::sync::Arc<Page>>) -> Self {
         let state = State {
             led: false,
             number: 0,
@@ -75,6 +78,7 @@ impl Durability {
             state: CachePadded::new(Mutex::new(state)),
             gates: Default::default(),
             onlookers: Gate::default(),
+            page,
         }
     }
 
@@ -228,6 +232,9 @@ impl Durability {
             Ok(target) if state.poison.is_none() => {
                 // DURABLE, release side: pairs with the acquire load in `durable`.
                 self.durable.store(target, Ordering::Release);
+                if let Some(page) = &self.page {
+                    page.store_durable(target);
+                }
             }
             Ok(_) => return,
             Err(error) => {

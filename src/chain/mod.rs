@@ -4,11 +4,14 @@
 //! One `fetch_add` on one global position hands out the log. The segment of a claim is its position divided
 //! by the segment size, its slot in the ring that number modulo the slots. There is no rotation protocol.
 
+mod caller;
 mod catalog;
+mod desk;
 mod durability;
 mod frontier;
 mod list;
 mod locate;
+mod page;
 mod retired;
 mod ring;
 mod sleeper;
@@ -16,10 +19,13 @@ mod supply;
 mod sync;
 mod watch;
 
+pub(crate) use caller::Caller;
 pub(crate) use catalog::{Catalog, UNMAPPED_FOR_ONE, View};
+pub(crate) use desk::Desk;
 pub(crate) use durability::{Durability, Flusher};
 pub(crate) use list::{List, Origin, Shelf};
 pub(crate) use locate::{check_boundary, frame_in, next_boundary, read_live, read_published, segment_at};
+pub(crate) use page::Page;
 pub(crate) use retired::Retired;
 pub(crate) use sleeper::{Progress, Sleeper};
 pub(crate) use supply::Demand;
@@ -102,13 +108,14 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// A log whose frames from `start`, where a segment begins, to `tail` are written, published and durable, with no
-    /// segment to write to yet.
+    /// segment to write to yet. `page` is where readers in other processes see how far it is durable.
     pub(crate) fn new(
         geometry: Geometry,
         verifier: Verifier,
         start: u64,
         tail: u64,
         origin: Option<Origin>,
+        page: Option<std::sync::Arc<Page>>,
     ) -> Self {
         let prepared_end = tail & !(geometry.segment_bytes() - 1);
         let numbers = geometry.number(start)..geometry.number(prepared_end);
@@ -116,7 +123,7 @@ impl Chain {
             cursor: CachePadded::new(AtomicU64::new(tail)),
             limit: CachePadded::new(AtomicU64::new(0)),
             grown: CachePadded::new(Signal::new()),
-            durability: Durability::new(tail),
+            durability: Durability::new(tail, page),
             geometry,
             verifier,
             ring: Ring::new(),

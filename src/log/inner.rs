@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use crate::append::Appended;
-use crate::chain::{Chain, Geometry, Origin};
+use crate::chain::{Chain, Geometry, Origin, Page};
 use crate::error::{Error, Result};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
@@ -54,7 +54,9 @@ impl Inner {
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
         let geometry = Geometry::new(meta.segment_bytes);
         let origin = Origin { log_id: meta.log_id, directory: Arc::clone(&directory) };
-        let chain = Arc::new(Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin)));
+        let page = directory.make_signal(meta.log_id).map(|words| std::sync::Arc::new(Page::new(words)));
+        let chain = Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin), page.clone());
+        let chain = Arc::new(chain);
         let policy = options.sync_policy;
         let counters = Arc::new(Counters::default());
         let populate_bytes = if policy.acknowledges_durable() {
@@ -75,6 +77,11 @@ impl Inner {
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
+            // (What recovery repaired in mapped files is there to see.)
+            page: page.map(|page| {
+                let earlier = page.begin(recovered.tail);
+                (page, earlier)
+            }),
         });
         if let Some(active) = recovered.active {
             chain.install(active);
@@ -216,6 +223,7 @@ impl Inner {
         let outcome = self.close_once();
         // Everything is durable that ever will be.
         self.chain.tell_everybody();
+        self.keeper.tell_readers();
         outcome
     }
 

@@ -7,6 +7,7 @@ mod failure;
 mod filesystem;
 mod lock;
 mod prepare;
+mod signal;
 mod system;
 mod whole;
 
