@@ -16,6 +16,14 @@ use crate::tail::Tail;
 /// Reads a log without its lock, in any process, while its writer goes on. It never blocks the writer, and
 /// the writer never recycles a file that a reader has mapped.
 ///
+/// It writes to nothing but `log.signal` in the log's directory, by which a [`Tail`] that waits asks the writer's process to
+/// be woken. A process that may not write to that file gets the same records; its tails look for themselves, up to a thousand
+/// times a second. (The writer makes the file with the leave that its umask gives, and keeps one that is there: give a
+/// group of readers leave with `chmod g+w`.)
+///
+/// Only what it has looked at is kept for it: a segment that it has not read from may be retired, and then reading there
+/// gives [`Retired`](crate::ErrorKind::Retired), in a snapshot too.
+///
 /// ```
 /// # let dir = tempfile::tempdir()?;
 /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
@@ -95,8 +103,11 @@ impl LogReader {
         read_published(&self.watch.catalog, lsn.get())
     }
 
-    /// Follows the log from `from` on. The writer may be restarted meanwhile. A wait ends with a record or its
+    /// Follows the log from `from` on. The writer may be killed and restarted meanwhile. A wait ends with a record or its
     /// timeout: that a writer has closed cannot be seen from here, so [`Tail::next`] waits until there is a record.
+    ///
+    /// A tail that waits sleeps, and an append of the writer's process wakes it; on Linux, and where it may write to
+    /// `log.signal`. It looks for itself ten times a second, should nobody be there to wake it.
     ///
     /// # Errors
     /// As [`Log::tail`](crate::Log::tail).

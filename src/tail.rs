@@ -18,8 +18,8 @@ use crate::segment::scan::{Found, Frame, Mapped};
 ///
 /// It waits at a record that is still being written. Several tails are independent. A tail that waits sleeps, and costs
 /// nobody anything until something is appended; a writer that finds a tail asleep wakes it, which takes some two
-/// microseconds, once for each time that it fell asleep. (One of a [`LogReader`](crate::LogReader) looks again and
-/// again, up to a thousand times a second.)
+/// microseconds, once for each time that it fell asleep. (One of a [`LogReader`](crate::LogReader)
+/// looks ten times a second besides, and where it cannot be woken up to a thousand times.)
 ///
 /// A record comes in two forms: borrowed until the next call, from [`next`](Self::next) and its like, at no cost; or as
 /// a [`PinnedRecord`], from [`next_pinned`](Self::next_pinned) and its like and from the iterator, to be kept or sent
@@ -243,7 +243,7 @@ impl Tail {
     ///
     /// # Errors
     /// As [`next`](Self::next), but never `WouldDeadlock`. [`InvalidOption`](crate::ErrorKind::InvalidOption) for a tail
-    /// of a [`LogReader`](crate::LogReader), which nobody wakes.
+    /// of a [`LogReader`](crate::LogReader): only a thread can sleep where another process wakes.
     pub fn poll_next_pinned(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<PinnedRecord>>> {
         match self.look() {
             Ok(Look::Nothing) => {}

@@ -53,7 +53,7 @@ fn an_append_wakes_all_readers_elsewhere() {
 
 #[test]
 fn a_sync_wakes_a_reader_elsewhere() {
-    check(1, || {
+    check(2, || {
         let model = Model::new(1);
         let writer = spawn(&model, |model| {
             model.append(b"").unwrap();

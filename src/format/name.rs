@@ -74,7 +74,6 @@ mod tests {
         for foreign in [
             "notes.tmp",
             "log.meta2",
-            "log.signal.tmp",
             "000000000000000000001.seg",
             "1.spare",
             "1.seg",
