@@ -35,7 +35,7 @@ fn number(record: &[u8]) -> u64 {
 
 /// How the writer's side sends.
 enum Way {
-    Log(Log, tempfile::TempDir),
+    Log(Log, #[allow(dead_code, reason = "removes the files in the end")] tempfile::TempDir),
     Socket(UnixDatagram),
     Pipe(PipeWriter),
 }

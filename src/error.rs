@@ -40,6 +40,11 @@ pub enum ErrorKind {
     /// More segments of a log would be mapped at once than a process can have: drop snapshots and records that hold what
     /// was read, or read through a [`Tail`](crate::Tail), which holds one segment at a time.
     TooManyMappings,
+    /// A cursor that gates retirement has not come as far; [`Error::path`] has its file, [`Error::lsn`] its position.
+    Held,
+    /// A cursor stands beyond where the log was found to end: a power cut took records that it had been committed for.
+    /// [`Error::lsn`] has that end.
+    CursorAhead,
     /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
     WouldDeadlock,
 }
@@ -94,6 +99,12 @@ impl Error {
     #[must_use]
     pub fn offset(&self) -> Option<u64> {
         self.0.offset
+    }
+
+    /// The name of the cursor that the failure concerns, where it concerns one's file.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        self.path()?.file_name()?.to_str()?.strip_suffix(".cursor")
     }
 
     /// The LSN that the failure concerns; for [`ErrorKind::Retired`] the first one that is left.
@@ -264,6 +275,59 @@ impl Error {
         }))
     }
 
+    fn at(kind: ErrorKind, what: String, path: &Path, lsn: Option<Lsn>) -> Self {
+        let path = Some(path.to_owned());
+        Self(Arc::new(Repr { kind, what, path, offset: None, lsn, source: None }))
+    }
+
+    pub(crate) fn cursor_name(name: &str) -> Self {
+        Self::invalid_option(format!(
+            "{name:?} is no name for a cursor; give 1 to {} letters, digits, '_', '-' and '.' of ASCII, not '.' or '-' first",
+            crate::limits::CURSOR_NAME_MAX
+        ))
+    }
+
+    pub(crate) fn no_cursor(name: &str, path: &Path) -> Self {
+        Self::at_path(
+            ErrorKind::NotFound,
+            format!("there is no cursor {name:?}; Log::cursor creates one"),
+            path,
+        )
+    }
+
+    /// A cursor's file does not read back. (Its damage says nothing about the log.)
+    pub(crate) fn corrupt_cursor(what: &str, path: &Path) -> Self {
+        let what = format!(
+            "{what}; nothing was changed: restore the file, or remove the cursor with Log::remove_cursor and create it \
+             anew where its consumer stands"
+        );
+        Self::at(ErrorKind::Corrupt, what, path, None)
+    }
+
+    pub(crate) fn held(name: &str, position: Lsn, asked: Lsn, path: &Path) -> Self {
+        let what = format!(
+            "the cursor {name:?} stands at LSN {position} and gates what lies from there on, so what is before LSN {asked} \
+             was not retired; let its consumer commit, take the gate away with Cursor::set_gate, or remove it"
+        );
+        Self::at(ErrorKind::Held, what, path, Some(position))
+    }
+
+    pub(crate) fn cursor_ahead(name: &str, position: Lsn, end: Lsn, path: &Path) -> Self {
+        let what = format!(
+            "the cursor {name:?} was committed at LSN {position}, and the log was then found to end at LSN {end}: what lay \
+             between was not durable and is lost, and other records may stand there now; undo what was done for it, and go \
+             on with Cursor::reset at LSN {end}"
+        );
+        Self::at(ErrorKind::CursorAhead, what, path, Some(end))
+    }
+
+    pub(crate) fn cursor_behind(name: &str, position: Lsn, asked: Lsn) -> Self {
+        Self::invalid_option(format!(
+            "the cursor {name:?} stands at LSN {position} already, and a commit at LSN {asked} would move it back; \
+             Cursor::reset does that"
+        ))
+    }
+
     pub(crate) fn would_deadlock() -> Self {
         Self::plain(
             ErrorKind::WouldDeadlock,
@@ -324,6 +388,8 @@ impl From<Error> for io::Error {
             ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ErrorKind::NotFound | ErrorKind::Retired | ErrorKind::NotWritten => io::ErrorKind::NotFound,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
+            ErrorKind::Held => io::ErrorKind::ResourceBusy,
+            ErrorKind::CursorAhead => io::ErrorKind::InvalidData,
             ErrorKind::TooManyMappings => io::ErrorKind::OutOfMemory,
             ErrorKind::Io | ErrorKind::Poisoned | ErrorKind::Closed => {
                 error.io_error().map_or(io::ErrorKind::Other, io::Error::kind)

@@ -1,13 +1,20 @@
 //! Keeping the log supplied: segments are prepared ahead, marked when they are full, and recycled when they
 //! were retired.
 
+mod retention;
+
+pub(crate) use self::retention::Retention;
+
 use std::time::{Duration, Instant};
 
 use crate::chain::{Chain, Demand, Page, Retired, Shelf, UNMAPPED_FOR_ONE};
+use crate::cursors::Cursors;
 use crate::error::{Error, Result};
+use crate::event::{Announcer, Event};
 use crate::format::header::{Identity, Session, TailMark};
 use crate::limits::SEGMENTS_AHEAD;
 use crate::listener::Listener;
+use crate::lsn::Lsn;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::stats::Counters;
@@ -33,6 +40,9 @@ pub(crate) struct Keeper {
     pub(crate) stock: Mutex<Stock>,
     /// By which readers in other processes are woken, and how many of their questions an earlier opening got.
     pub(crate) page: Option<(std::sync::Arc<Page>, u64)>,
+    pub(crate) retention: Retention,
+    pub(crate) cursors: Arc<Cursors>,
+    pub(crate) announcer: Arc<Announcer>,
 }
 
 /// Files to make segments of, and retired segments that somebody still holds.
@@ -43,11 +53,13 @@ pub(crate) struct Stock {
     next_spare: u64,
     /// Removed from the log and from the directory once nobody holds them.
     retired: Retired,
+    /// The durable watermark, and how many syncs there had been, when a segment was last made ready.
+    synced: Option<(u64, u64)>,
 }
 
 impl Stock {
     pub(crate) fn new(spares: Vec<Spare>, next_spare: u64) -> Self {
-        Self { spares, next_spare, retired: Retired::default() }
+        Self { spares, next_spare, retired: Retired::default(), synced: None }
     }
 }
 
@@ -65,13 +77,31 @@ impl Keeper {
         let identity =
             Identity { log_id: self.log_id, number, segment_bytes: self.chain.geometry.segment_bytes() };
         let session = Session { start: identity.base(), ..self.session };
-        let spare = lock(&self.stock).spares.pop();
+        let (spare, how) = {
+            let mut stock = lock(&self.stock);
+            (stock.spares.pop(), self.how.for_groups_of(self.bytes_a_sync(&mut stock)))
+        };
         let recycled = spare.is_some();
-        let body = self.directory.prepare(&identity, &session, self.how, spare)?;
+        let body = self.directory.prepare(&identity, &session, how, spare)?;
         self.counters.prepared.add(1);
         self.counters.recycled.add(u64::from(recycled));
-        self.chain.install(Arc::new(Segment::mapped(identity, body, Some(Arc::clone(&self.directory)))));
+        let segment = Arc::new(Segment::mapped(identity, body, Some(Arc::clone(&self.directory))));
+        let (start, end) = (Lsn::new(segment.base()), Lsn::new(segment.end()));
+        self.chain.install(segment);
+        self.announcer.tell(|| Event::SegmentOpened {
+            start,
+            end,
+            path: self.directory.segment_path(start.get()),
+            recycled,
+        });
         Ok(())
+    }
+
+    /// How much a sync made durable, since a segment was made ready before.
+    fn bytes_a_sync(&self, stock: &mut Stock) -> u64 {
+        let now = (self.chain.durability.durable(), self.counters.syncs());
+        let before = stock.synced.replace(now).unwrap_or(now);
+        now.0.saturating_sub(before.0).checked_div(now.1.saturating_sub(before.1)).unwrap_or(0)
     }
 
     /// Runs until the supply is stopped.
@@ -101,6 +131,7 @@ impl Keeper {
                             std::thread::sleep(PERIOD_BUSY);
                         }
                     }
+                    self.retain(false);
                 }
             }
         }
@@ -120,6 +151,7 @@ impl Keeper {
         self.look_after(marks);
         // Who waits is told of a failure by the supply.
         let _ = self.supply(waiting);
+        self.retain(true);
     }
 
     /// Sees which segments are full by now, and which retired ones are free.
@@ -131,6 +163,7 @@ impl Keeper {
         {
             // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
             // appends would come to a stand without a word.
+            self.announcer.tell_failure(&error);
             self.chain.poison(error);
         }
         self.mark(marks);
@@ -147,18 +180,26 @@ impl Keeper {
         {
             let Some(attempt) = self.chain.supply().begin_attempt() else { break };
             first = false;
-            if let Err(Failure { error, device_failed }) = self.prepare_next() {
+            if let Err(Failure { error, device_failed }) = self.prepare_or_make_room() {
                 self.counters.prepare_failures.add(1);
                 if device_failed {
                     // Before those who wait are told that the attempt failed, so that they are told why for good.
-                    self.directory.note_poisoned();
-                    self.chain.poison(Error::poisoned_by(&error));
+                    self.poison(&error);
                 }
                 self.chain.attempt_failed(attempt, error.clone());
                 return Err(error);
             }
+            self.retain(false);
         }
         Ok(!first)
+    }
+
+    /// The device failed at a sync of one of the log's own files.
+    pub(crate) fn poison(&self, cause: &Error) {
+        self.directory.note_poisoned();
+        let error = Error::poisoned_by(cause);
+        self.announcer.tell_failure(&error);
+        self.chain.poison(error);
     }
 
     fn wants_segment(&self) -> bool {
@@ -174,13 +215,21 @@ impl Keeper {
         if complete == marks.complete_end && durable == marks.durable_end {
             return;
         }
+        let now = self.directory.storage().unix_nanos();
         let (from, to) = (marks.complete_end.min(marks.durable_end), complete.max(durable));
         for segment in self.chain.catalog.view().made_between(from, to) {
             let end = segment.end();
             let sealed_now = end > marks.complete_end && end <= complete;
             let durable_now = end > marks.durable_end && end <= durable;
             if sealed_now || durable_now {
-                segment.store_tail_mark(TailMark { end, durable: end <= durable, boot });
+                let mark = TailMark { end, durable: end <= durable, boot, sealed_unix_ns: now };
+                if segment.store_tail_mark(mark) {
+                    self.announcer.tell(|| Event::SegmentSealed {
+                        start: Lsn::new(segment.base()),
+                        end: Lsn::new(end),
+                        path: self.directory.segment_path(segment.base()),
+                    });
+                }
             }
         }
         // Also those that were retired before they were marked.
@@ -207,7 +256,7 @@ impl Keeper {
     /// Recycles or deletes the retired segments that nobody holds any more. Returns the first failure.
     fn release_held(&self) -> Option<Error> {
         let mut stock = lock(&self.stock);
-        let Stock { spares, next_spare, retired } = &mut *stock;
+        let Stock { spares, next_spare, retired, .. } = &mut *stock;
         let mut failure: Option<Error> = None;
         retired.take_unpinned(|segment| {
             let room = spares.len() < self.spares_max;
@@ -215,8 +264,11 @@ impl Keeper {
             *next_spare += 1;
             let base = segment.base();
             match self.directory.recycle(base, segment.into_region(), room.then_some(number)) {
-                Ok(Some(spare)) => spares.push(spare),
-                Ok(None) => {}
+                Ok(Some(spare)) => {
+                    spares.push(spare);
+                    self.announcer.tell(|| Event::SegmentRecycled { start: Lsn::new(base) });
+                }
+                Ok(None) => self.announcer.tell(|| Event::SegmentRemoved { start: Lsn::new(base) }),
                 Err(error) => {
                     failure.get_or_insert(error);
                 }

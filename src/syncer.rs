@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use self::gather::{Gather, Gathering};
 use crate::chain::{Chain, Flusher};
 use crate::error::{Error, Result};
+use crate::event::{Announcer, Event};
 use crate::limits::HEADER_BYTES;
+use crate::lsn::Lsn;
 use crate::policy::SyncPolicy;
 use crate::primitive::{Arc, AtomicU64, Condvar, Mutex, Ordering, Patience, lock, wait_timeout};
 use crate::segment::Segment;
@@ -24,6 +26,9 @@ pub(crate) struct Syncer {
     directory: Arc<Directory>,
     policy: SyncPolicy,
     counters: Arc<Counters>,
+    announcer: Arc<Announcer>,
+    /// A sync that takes so long is told.
+    slow: Duration,
     gathering: Gathering,
     /// How far ahead faults were taken.
     populated: AtomicU64,
@@ -35,8 +40,11 @@ impl Syncer {
         directory: Arc<Directory>,
         policy: SyncPolicy,
         counters: Arc<Counters>,
+        announcer: Arc<Announcer>,
+        slow: Duration,
     ) -> Self {
-        Self { chain, directory, policy, counters, gathering: Gathering::new(), populated: AtomicU64::new(0) }
+        let (gathering, populated) = (Gathering::new(), AtomicU64::new(0));
+        Self { chain, directory, policy, counters, announcer, slow, gathering, populated }
     }
 
     /// Returns when everything below `position` is durable, by the policy's way of gathering.
@@ -101,6 +109,7 @@ impl Syncer {
     fn poison(&self, error: Error) -> Error {
         // First the note for the next opening, then the word to those who wait.
         self.directory.note_poisoned();
+        self.announcer.tell_failure(&error);
         self.chain.poison(error.clone());
         error
     }
@@ -132,7 +141,7 @@ impl Flusher for Run<'_> {
     }
 
     fn flush(&mut self, from: u64, to: u64) -> Result<()> {
-        let Syncer { chain, directory, counters, .. } = self.syncer;
+        let Syncer { chain, directory, counters, announcer, slow, .. } = self.syncer;
         let began = Instant::now();
         let outcome = chain.flush_published(from, to, |segment, range| {
             let flushed = segment.body()?.region.flush(range);
@@ -140,7 +149,11 @@ impl Flusher for Run<'_> {
             chain.see_whole(segment)
         });
         outcome.map_err(|error| self.syncer.poison(error))?;
-        counters.note_sync(began.elapsed());
+        let took = began.elapsed();
+        counters.note_sync(took);
+        if took >= *slow {
+            announcer.tell(|| Event::SyncSlow { took, durable: Lsn::new(to) });
+        }
         self.syncer.leave_hint(to);
         self.reached = Some(to);
         Ok(())

@@ -48,9 +48,10 @@ impl Caller {
         self.page.as_ref().map_or(0, |page| page.durable())
     }
 
-    /// There is something: the next wait begins anew.
+    /// Something has come, so somebody writes: the next wait begins anew.
     pub(crate) fn rested(&mut self) {
-        self.patience = Patience::new();
+        self.unanswered = 0;
+        self.patience.reset();
     }
 
     /// Waits until the log may have passed `position`, where nothing was found; returns when it is worth a look, or at

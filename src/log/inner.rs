@@ -5,11 +5,13 @@ use std::thread::JoinHandle;
 
 use crate::append::Appended;
 use crate::chain::{Chain, Geometry, Origin, Page};
+use crate::cursors::Cursors;
 use crate::error::{Error, Result};
+use crate::event::{Announcer, Event};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
 use crate::format::verify::Verifier;
-use crate::keeper::{Keeper, Marks, Stock};
+use crate::keeper::{Keeper, Marks, Retention, Stock};
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
 use crate::options::Options;
@@ -18,7 +20,7 @@ use crate::primitive::{Arc, Mutex, lock};
 use crate::recovery::{RecoveryReport, recover};
 use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
-use crate::storage::{Directory, Failure, Preparation};
+use crate::storage::{Directory, Preparation};
 use crate::syncer::{Syncer, Ticker, run_periodic};
 
 /// The faults of this much are taken ahead when a segment is made ready, where every sync leaves new ones anyway.
@@ -27,7 +29,9 @@ const POPULATE_DURABLE_BYTES: usize = 256 << 10;
 pub(super) struct Inner {
     pub(super) chain: Arc<Chain>,
     pub(super) syncer: Arc<Syncer>,
-    keeper: Arc<Keeper>,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) cursors: Arc<Cursors>,
+    pub(super) announcer: Arc<Announcer>,
     pub(super) directory: Arc<Directory>,
     ticker: Arc<Ticker>,
     pub(super) policy: SyncPolicy,
@@ -35,8 +39,6 @@ pub(super) struct Inner {
     waits: bool,
     pub(super) counters: Arc<Counters>,
     pub(super) report: RecoveryReport,
-    /// What `log.meta` says; changed by one retirement at a time.
-    meta: Mutex<Meta>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// How far segments are marked, where no keeper's thread keeps that to itself.
     #[cfg(feature = "testing")]
@@ -57,6 +59,18 @@ impl Inner {
         let page = directory.make_signal(meta.log_id).map(|words| std::sync::Arc::new(Page::new(words)));
         let chain = Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin), page.clone());
         let chain = Arc::new(chain);
+        let torn = recovered
+            .report
+            .torn_tail
+            .map(|_| Event::TornTail { end: recovered.report.end, bytes: recovered.report.truncated_bytes });
+        let announcer = Arc::new(Announcer::new(torn.into_iter().collect()));
+        let cursors = Cursors::open(&directory, meta.log_id, recovered.cursors, recovered.tail);
+        let cursors = Arc::new(cursors.map_err(|failure| {
+            if failure.device_failed {
+                directory.note_poisoned();
+            }
+            failure.error
+        })?);
         let policy = options.sync_policy;
         let counters = Arc::new(Counters::default());
         let populate_bytes = if policy.acknowledges_durable() {
@@ -73,6 +87,7 @@ impl Inner {
                 zero_fill_bytes: options.zero_fill(),
                 populate_bytes,
                 zeros_are_durable: policy.acknowledges_durable(),
+                follows_groups: options.zero_fill_follows_groups(),
             },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
@@ -82,6 +97,9 @@ impl Inner {
                 let earlier = page.begin(recovered.tail);
                 (page, earlier)
             }),
+            cursors: Arc::clone(&cursors),
+            announcer: Arc::clone(&announcer),
+            retention: Retention::new(meta, options.retention, directory.storage().unix_nanos()),
         });
         if let Some(active) = recovered.active {
             chain.install(active);
@@ -91,21 +109,28 @@ impl Inner {
             keeper.prepare_next().map_err(|failure| failure.error)?;
             directory.create_meta(&meta)?;
         }
-        let syncer =
-            Arc::new(Syncer::new(Arc::clone(&chain), Arc::clone(&directory), policy, Arc::clone(&counters)));
+        let syncer = Arc::new(Syncer::new(
+            Arc::clone(&chain),
+            Arc::clone(&directory),
+            policy,
+            Arc::clone(&counters),
+            Arc::clone(&announcer),
+            options.slow_sync_after(),
+        ));
         #[cfg(feature = "testing")]
         let marks = Arc::new(Mutex::new(Marks::new(recovered.tail, meta.segment_bytes)));
         let inner = Self {
             chain,
             syncer,
             keeper,
+            cursors,
+            announcer,
             directory,
             ticker: Arc::new(Ticker::new()),
             policy,
             waits: policy.acknowledges_durable(),
             counters,
             report: recovered.report,
-            meta: Mutex::new(meta),
             threads: Mutex::new(Vec::new()),
             #[cfg(feature = "testing")]
             marks,
@@ -175,46 +200,11 @@ impl Inner {
     }
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
-        let outcome = self.retire(lsn);
-        // Who waits for records that are gone. Whatever came of it: they may be gone although a file is not.
-        self.chain.tell_everybody();
-        outcome
+        self.keeper.retire_before(lsn)
     }
 
-    fn retire(&self, lsn: u64) -> Result<Lsn> {
-        let mut meta = lock(&self.meta);
-        if lsn > self.chain.claimed() {
-            return Err(Error::not_written(Lsn::new(lsn), Lsn::new(self.chain.claimed())));
-        }
-        let geometry = self.chain.geometry;
-        // The newest record's segment stays, so that there is always one to find the end of the log in.
-        let newest = self.chain.advance_published()?.position().saturating_sub(1);
-        let number = geometry.number(lsn).min(geometry.number(newest));
-        let start = number * geometry.segment_bytes();
-        if start > meta.start {
-            if self.chain.is_closed() {
-                return Err(self.chain.closed_error());
-            }
-            // First the new start, durably; from then on the files below it are nothing.
-            self.update_meta(&mut meta, start)?;
-            self.keeper.discard(self.chain.catalog.take_before(number))?;
-        }
-        Ok(Lsn::new(meta.start))
-    }
-
-    /// Writes the log's start, and how far it is durable by now.
-    fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
-        let proven = meta.proven.max(self.chain.durability.durable());
-        let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
-        if let Err(Failure { error, device_failed }) = self.directory.update_meta(meta, &next) {
-            if device_failed {
-                self.directory.note_poisoned();
-                self.chain.poison(Error::poisoned_by(&error));
-            }
-            return Err(error);
-        }
-        *meta = next;
-        Ok(())
+    pub(super) fn retention(&self) -> &Retention {
+        &self.keeper.retention
     }
 
     pub(super) fn close(&self) -> Result<()> {
@@ -239,8 +229,15 @@ impl Inner {
             let _ = thread.join();
         }
         // Held until the directory is given up: a retirement under way comes before, a later one is refused.
-        let mut meta = lock(&self.meta);
+        let mut meta = self.keeper.retention.lock_meta();
         let outcome = self.finish(&mut meta);
+        let cursors = self.cursors.close().map_err(|failure| {
+            if failure.device_failed {
+                self.directory.note_poisoned();
+            }
+            failure.error
+        });
+        let outcome = outcome.and(cursors);
         if let Err(error) = &outcome {
             // Whoever still waits for durability gets the reason.
             self.chain.poison(error.clone());
@@ -248,6 +245,7 @@ impl Inner {
         self.chain.catalog.map_held();
         let released = self.directory.release();
         let outcome = outcome.and(released);
+        self.announcer.close();
         *closed = Some(outcome.clone());
         outcome
     }
@@ -271,7 +269,12 @@ impl Inner {
         if let Some((segment, body)) = last.as_deref().and_then(|last| Some((last, last.mapped_body()?)))
             && body.region.is_writable()
         {
-            segment.store_tail_mark(TailMark { end, durable: true, boot: self.directory.boot().0 });
+            segment.store_tail_mark(TailMark {
+                end,
+                durable: true,
+                boot: self.directory.boot().0,
+                sealed_unix_ns: 0,
+            });
             let flushed = body.region.flush(0..HEADER_BYTES as usize);
             flushed.map_err(|error| {
                 Error::io("cannot mark the log closed", &self.directory.segment_path(segment.base()), error)
@@ -279,7 +282,7 @@ impl Inner {
             segment.see_whole()?;
         }
         // Evidence outside of the segments, should they go missing.
-        self.update_meta(meta, meta.start)
+        self.keeper.update_meta(meta, meta.start)
     }
 }
 

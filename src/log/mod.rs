@@ -1,9 +1,13 @@
 //! The handle: composes the parts, decides nothing.
 
+mod background;
+mod cursor;
 mod inner;
 
 use core::fmt;
 use std::path::Path;
+
+pub use self::cursor::Cursor;
 
 use self::inner::Inner;
 use crate::append::{self, BatchLsns};
@@ -248,7 +252,11 @@ impl Log {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
-        read_live(&self.inner.chain, lsn.get())
+        read_live(&self.inner.chain, lsn.get()).inspect_err(|error| {
+            if error.is_corruption() {
+                self.inner.announcer.tell_failure(error);
+            }
+        })
     }
 
     /// Follows the log from `from` on: an LSN that was appended, or a watermark. It sees records when they are
@@ -303,6 +311,8 @@ impl Log {
     /// # Errors
     /// * [`NotWritten`](crate::ErrorKind::NotWritten): the LSN lies beyond the log's end.
     /// * [`Closed`](crate::ErrorKind::Closed): there is something to drop, and the log is closed.
+    /// * [`Held`](crate::ErrorKind::Held): a cursor gates what was to be dropped, and nothing was; the error has its file and
+    ///   its position. [`Corrupt`](crate::ErrorKind::Corrupt): the file of a cursor is damaged, so that it may be a gate.
     /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): inside a closure of `append_with`.
     /// * [`Io`](crate::ErrorKind::Io), [`StorageFull`](crate::ErrorKind::StorageFull): the new start could not be
     ///   written, and then nothing was dropped; or a file could not be removed, and the next opening does it.
@@ -360,13 +370,6 @@ impl Log {
     #[must_use]
     pub fn recovery(&self) -> &RecoveryReport {
         &self.inner.report
-    }
-
-    /// Does what the background would do by now, for a log on a simulated disk without threads: prepares segments,
-    /// marks those that are full, and lets go of retired ones.
-    #[cfg(feature = "testing")]
-    pub fn upkeep(&self) {
-        self.inner.upkeep();
     }
 
     /// What the log has done since.

@@ -42,6 +42,8 @@ pub(crate) struct Listing {
     pub(crate) segments: Vec<u64>,
     pub(crate) spares: Vec<u64>,
     pub(crate) temporaries: Vec<PathBuf>,
+    /// Names of cursors, ascending.
+    pub(crate) cursors: Vec<String>,
 }
 
 impl Directory {
@@ -181,11 +183,15 @@ impl Directory {
             Name::Segment(base) => listing.segments.push(base),
             Name::Spare(number) => listing.spares.push(number),
             Name::Temporary => listing.temporaries.push(self.path.join(entry)),
+            Name::Cursor => {
+                listing.cursors.extend(entry.to_str().and_then(name::cursor_of).map(str::to_owned));
+            }
             Name::Own | Name::Foreign => {}
         };
         self.storage.list(&self.path, &mut sort).map_err(failed)?;
         listing.segments.sort_unstable();
         listing.spares.sort_unstable();
+        listing.cursors.sort_unstable();
         Ok(listing)
     }
 
@@ -424,7 +430,7 @@ fn admit(storage: &dyn Storage, path: &Path, any_file_system: bool) -> Result<()
     }
 }
 
-fn refuse(error: HeaderError, path: &Path) -> Error {
+pub(super) fn refuse(error: HeaderError, path: &Path) -> Error {
     match error {
         HeaderError::Corrupt(what) => Error::corrupt(what, path, 0, None),
         HeaderError::Version(version) => Error::unsupported(

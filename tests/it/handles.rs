@@ -16,6 +16,8 @@ fn public_types_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     fn sent<T: Send>() {}
     shared::<(Log, LogReader, Snapshot, PinnedRecord, Record<'_>, Error, Options)>();
+    shared::<(tidelog::Cursor, tidelog::CursorInfo, tidelog::Event, tidelog::Events, tidelog::RetentionPolicy)>(
+    );
     shared::<(Lsn, Stats, Watermarks, RecoveryReport, SyncPolicy, Checksum)>();
     shared::<(SegmentSnapshot<'_>, Records<'_>)>();
     sent::<(Tail, TailRecords, Watcher)>();
