@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub enum ErrorKind {
     CursorAhead,
     /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
     WouldDeadlock,
+    /// This process is a forked child of the one that opened the log, and has no part in it.
+    Forked,
 }
 
 /// An error of tidelog: what happened, where, and what to do next.
@@ -72,6 +75,10 @@ struct Repr {
     lsn: Option<Lsn>,
     source: Option<io::Error>,
 }
+
+// An `io::Error` may carry a stranger's error, which may be neither. Here it is only ever shown, never changed.
+impl UnwindSafe for Error {}
+impl RefUnwindSafe for Error {}
 
 /// A result with tidelog's [`Error`].
 pub type Result<T> = core::result::Result<T, Error>;
@@ -337,6 +344,21 @@ impl Error {
     }
 }
 
+impl Error {
+    pub(crate) fn forked() -> Self {
+        Self::plain(
+            ErrorKind::Forked,
+            "the log was opened by the process that this one was forked from; append there, and to read here open a \
+             LogReader",
+        )
+    }
+
+    pub(crate) fn thread_panicked(name: &str, path: &Path) -> Self {
+        let what = format!("the thread {name} panicked; open the log again, and report the panic");
+        Self::at_path(ErrorKind::Poisoned, what, path)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.what)?;
@@ -385,7 +407,7 @@ impl From<Error> for io::Error {
             ErrorKind::TooLarge | ErrorKind::InvalidOption | ErrorKind::NotARecord => {
                 io::ErrorKind::InvalidInput
             }
-            ErrorKind::Unsupported => io::ErrorKind::Unsupported,
+            ErrorKind::Unsupported | ErrorKind::Forked => io::ErrorKind::Unsupported,
             ErrorKind::NotFound | ErrorKind::Retired | ErrorKind::NotWritten => io::ErrorKind::NotFound,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
             ErrorKind::Held => io::ErrorKind::ResourceBusy,

@@ -19,6 +19,8 @@ use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::stats::Counters;
 use crate::storage::{Directory, Failure, Preparation, Spare};
+use crate::telemetry::Telemetry;
+use crate::trace;
 
 /// The keeper looks this often while the log grows, and backs off to the other while it does not.
 const PERIOD_BUSY: Duration = Duration::from_millis(1);
@@ -37,6 +39,7 @@ pub(crate) struct Keeper {
     pub(crate) how: Preparation,
     pub(crate) spares_max: usize,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) stock: Mutex<Stock>,
     /// By which readers in other processes are woken, and how many of their questions an earlier opening got.
     pub(crate) page: Option<(std::sync::Arc<Page>, u64)>,
@@ -73,9 +76,11 @@ impl Keeper {
 
     /// Makes the next segment ready and puts it into use.
     pub(crate) fn prepare_next(&self) -> core::result::Result<(), Failure> {
+        let began = Instant::now();
         let number = self.chain.next_segment();
         let identity =
             Identity { log_id: self.log_id, number, segment_bytes: self.chain.geometry.segment_bytes() };
+        let _span = trace::prepare(number, identity.base());
         let session = Session { start: identity.base(), ..self.session };
         let (spare, how) = {
             let mut stock = lock(&self.stock);
@@ -83,8 +88,8 @@ impl Keeper {
         };
         let recycled = spare.is_some();
         let body = self.directory.prepare(&identity, &session, how, spare)?;
-        self.counters.prepared.add(1);
-        self.counters.recycled.add(u64::from(recycled));
+        self.counters.upkeep.recycled.add(u64::from(recycled));
+        self.counters.upkeep.prepared.note_time(began.elapsed());
         let segment = Arc::new(Segment::mapped(identity, body, Some(Arc::clone(&self.directory))));
         let (start, end) = (Lsn::new(segment.base()), Lsn::new(segment.end()));
         self.chain.install(segment);
@@ -122,6 +127,7 @@ impl Keeper {
                         listener = self.listen();
                     }
                     self.look_after(&mut marks);
+                    self.telemetry.report_when_due();
                     let waiting = demand == Demand::Waiting;
                     if waiting || failed_at.is_none_or(|at: Instant| at.elapsed() >= RETRY_AFTER) {
                         let tried = self.supply(waiting);
@@ -164,9 +170,13 @@ impl Keeper {
             // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
             // appends would come to a stand without a word.
             self.announcer.tell_failure(&error);
-            self.chain.poison(error);
+            self.chain.poison(error.clone());
+            trace::poisoned(&error);
         }
-        self.mark(marks);
+        let sealed = self.mark(marks);
+        if sealed > 0 {
+            trace::sealed(sealed, marks.complete_end);
+        }
         self.chain.tell_overlooked();
         // A file that cannot be removed now is tried again at the next opening.
         let _ = self.release_held();
@@ -181,12 +191,13 @@ impl Keeper {
             let Some(attempt) = self.chain.supply().begin_attempt() else { break };
             first = false;
             if let Err(Failure { error, device_failed }) = self.prepare_or_make_room() {
-                self.counters.prepare_failures.add(1);
+                self.counters.upkeep.prepare_failures.add(1);
                 if device_failed {
                     // Before those who wait are told that the attempt failed, so that they are told why for good.
                     self.poison(&error);
                 }
                 self.chain.attempt_failed(attempt, error.clone());
+                trace::prepare_failed(&error);
                 return Err(error);
             }
             self.retain(false);
@@ -207,13 +218,13 @@ impl Keeper {
         self.chain.next_segment() <= number + SEGMENTS_AHEAD
     }
 
-    /// Marks the segments that are full, and those that are durable to their end.
-    pub(crate) fn mark(&self, marks: &mut Marks) {
+    /// Marks the segments that are full, and those that are durable to their end. Returns how many became full.
+    pub(crate) fn mark(&self, marks: &mut Marks) -> u64 {
         let boot = self.directory.boot().0;
         let complete = marks.floor(self.chain.published().position());
         let durable = marks.floor(self.chain.durability.durable());
         if complete == marks.complete_end && durable == marks.durable_end {
-            return;
+            return 0;
         }
         let now = self.directory.storage().unix_nanos();
         let (from, to) = (marks.complete_end.min(marks.durable_end), complete.max(durable));
@@ -235,17 +246,18 @@ impl Keeper {
         // Also those that were retired before they were marked.
         let sealed = (complete - marks.complete_end) / self.chain.geometry.segment_bytes();
         let settled = (durable - marks.durable_end) / self.chain.geometry.segment_bytes();
-        self.counters.sealed.add(sealed);
+        self.counters.upkeep.sealed.add(sealed);
         marks.complete_end = complete;
         marks.durable_end = durable;
         // What is marked durable is not written to any more, and can be mapped again when somebody reads it.
         self.chain.catalog.settle(durable.min(complete));
         self.chain.catalog.make_room(sealed.max(settled) as usize * UNMAPPED_FOR_ONE);
+        sealed
     }
 
     /// Takes over segments that were retired: their names are gone from the log already.
     pub(crate) fn discard(&self, shelves: Vec<Arc<Shelf>>) -> Result<()> {
-        self.counters.retired.add(shelves.iter().map(|shelf| shelf.len()).sum());
+        self.counters.upkeep.retired.add(shelves.iter().map(|shelf| shelf.len()).sum());
         lock(&self.stock).retired.add(shelves);
         self.chain.release_published();
         let outcome = self.release_held();
@@ -274,6 +286,7 @@ impl Keeper {
                 }
             }
         });
+        self.counters.upkeep.held.set(retired.len());
         failure
     }
 

@@ -34,13 +34,16 @@ mod stats;
 mod storage;
 mod syncer;
 mod tail;
+mod telemetry;
+#[cfg_attr(not(feature = "tracing"), path = "trace_off.rs")]
+mod trace;
 mod watcher;
 
 pub use crate::append::BatchLsns;
 pub use crate::cursors::{CursorInfo, CursorState};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::event::{Event, Events};
-pub use crate::log::{Cursor, Log, Watermarks};
+pub use crate::log::{Cursor, Log};
 pub use crate::log_reader::LogReader;
 pub use crate::lsn::Lsn;
 pub use crate::options::Options;
@@ -48,8 +51,10 @@ pub use crate::policy::{Checksum, SyncPolicy};
 pub use crate::record::{PinnedRecord, Record};
 pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
 pub use crate::retention::RetentionPolicy;
-pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
-pub use crate::stats::Stats;
+#[cfg(feature = "bytes")]
+pub use crate::snapshot::RecordBytes;
+pub use crate::snapshot::{PinnedRecords, Records, SegmentSnapshot, Snapshot};
+pub use crate::stats::{Histogram, Stats, Watermarks};
 pub use crate::tail::{Tail, TailRecords};
 pub use crate::watcher::Watcher;
 

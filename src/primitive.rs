@@ -115,6 +115,10 @@ mod imp {
 pub(crate) use imp::*;
 #[cfg(tidelog_loom)]
 use loom::sync::atomic::fence;
+
+/// A count for people. Nothing is ordered by it and nothing is decided by it, so the model checkers need not explore it:
+/// it is the standard one everywhere.
+pub(crate) type Tally = std::sync::atomic::AtomicU64;
 pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(any(target_os = "linux", tidelog_loom, tidelog_shuttle)))]
 use std::sync::atomic::fence;

@@ -15,6 +15,7 @@ use crate::primitive::{Arc, AtomicU64, Condvar, Mutex, Ordering, Patience, lock,
 use crate::segment::Segment;
 use crate::stats::Counters;
 use crate::storage::Directory;
+use crate::trace;
 
 /// How far ahead of the tail the write faults are taken, after each sync, on the syncing thread.
 const POPULATE_AHEAD_BYTES: usize = 256 << 10;
@@ -63,11 +64,14 @@ impl Syncer {
     }
 
     fn carry_out(&self, position: u64, gather: Gather<'_>) -> Result<()> {
-        let mut run = Run { syncer: self, gather, patience: Patience::new(), reached: None };
+        let mut run = Run { syncer: self, gather, patience: Patience::new(), reached: None, failure: None };
         let outcome = self.chain.durability.wait(position, &mut run);
         // After the others were woken.
         if let Some(reached) = run.reached {
             self.take_faults(reached);
+        }
+        if let Some(error) = &run.failure {
+            trace::poisoned(error);
         }
         outcome
     }
@@ -122,6 +126,16 @@ struct Run<'a> {
     patience: Patience,
     /// How far it made the log durable.
     reached: Option<u64>,
+    /// Why it did not.
+    failure: Option<Error>,
+}
+
+impl Run<'_> {
+    #[cold]
+    fn fail(&mut self, error: Error) -> Error {
+        self.failure = Some(error.clone());
+        self.syncer.poison(error)
+    }
 }
 
 impl Flusher for Run<'_> {
@@ -131,11 +145,11 @@ impl Flusher for Run<'_> {
 
     fn target(&mut self) -> Result<u64> {
         let chain = &self.syncer.chain;
-        let target = chain.advance_published().map_err(|error| self.syncer.poison(error))?.position();
+        let target = chain.advance_published().map_err(|error| self.fail(error))?.position();
         if target <= chain.durability.durable() {
             // The claim that is waited for, or one before it, is still being written.
             self.patience.pause();
-            chain.see_progress_possible().map_err(|error| self.syncer.poison(error))?;
+            chain.see_progress_possible().map_err(|error| self.fail(error))?;
         }
         Ok(target)
     }
@@ -148,9 +162,12 @@ impl Flusher for Run<'_> {
             flushed.map_err(|error| Error::poisoned(&directory.segment_path(segment.base()), error))?;
             chain.see_whole(segment)
         });
-        outcome.map_err(|error| self.syncer.poison(error))?;
+        outcome.map_err(|error| {
+            counters.syncs.failures.add(1);
+            self.fail(error)
+        })?;
         let took = began.elapsed();
-        counters.note_sync(took);
+        counters.note_sync(took, chain.records_published());
         if took >= *slow {
             announcer.tell(|| Event::SyncSlow { took, durable: Lsn::new(to) });
         }
@@ -220,7 +237,7 @@ pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
             Ok(published) => published,
             Err(error) => {
                 // Nobody else syncs for those who wait under this policy.
-                syncer.poison(error);
+                trace::poisoned(&syncer.poison(error));
                 break;
             }
         };

@@ -14,6 +14,7 @@ use crate::lsn::Lsn;
 use crate::primitive::{Mutex, MutexGuard, lock, try_lock};
 use crate::retention::RetentionPolicy;
 use crate::storage::{Access, Failure};
+use crate::trace;
 
 /// Fewer segments than are retired together go after so long.
 const LINGER: Duration = Duration::from_millis(100);
@@ -112,6 +113,7 @@ impl Keeper {
 
     /// Retires the segments below `number`: first the new start, durably; from then on the files below it are nothing.
     fn retire(&self, meta: &mut Meta, number: u64) -> Result<()> {
+        let began = Instant::now();
         let (from, start) = (meta.start, number * self.chain.geometry.segment_bytes());
         self.update_meta(meta, start)?;
         self.announcer.tell(|| Event::Retired { from: Lsn::new(from), to: Lsn::new(start) });
@@ -121,7 +123,9 @@ impl Keeper {
                 self.announcer.tell(|| Event::GateOverrun { cursor, position, start });
             }
         }
-        self.discard(self.chain.catalog.take_before(number))
+        self.discard(self.chain.catalog.take_before(number))?;
+        self.counters.upkeep.retirements.note_time(began.elapsed());
+        Ok(())
     }
 
     /// Writes the log's start, and how far it is durable by now.
@@ -183,6 +187,10 @@ impl Keeper {
         drop((meta, look));
         // Who waits for records that are gone.
         self.chain.tell_everybody();
+        match &outcome {
+            Ok(()) => trace::retired(self.chain.catalog.start()),
+            Err(error) => trace::failed("retire", error),
+        }
         retired
     }
 

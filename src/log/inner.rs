@@ -1,6 +1,9 @@
 //! What the clones of a log share: its parts, how they are put to work, and how they end.
 
+use core::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::PoisonError;
 use std::thread::JoinHandle;
 
 use crate::append::Appended;
@@ -22,6 +25,8 @@ use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
 use crate::storage::{Directory, Preparation};
 use crate::syncer::{Syncer, Ticker, run_periodic};
+use crate::telemetry::Telemetry;
+use crate::trace;
 
 /// The faults of this much are taken ahead when a segment is made ready, where every sync leaves new ones anyway.
 const POPULATE_DURABLE_BYTES: usize = 256 << 10;
@@ -38,6 +43,7 @@ pub(super) struct Inner {
     /// What the policy says about appends.
     waits: bool,
     pub(super) counters: Arc<Counters>,
+    pub(super) telemetry: Arc<Telemetry>,
     pub(super) report: RecoveryReport,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// How far segments are marked, where no keeper's thread keeps that to itself.
@@ -51,7 +57,12 @@ impl Inner {
     pub(super) fn open(options: &Options, path: &Path) -> Result<Self> {
         let directory =
             Arc::new(Directory::lock_for_writing(options.storage(), path, options.any_file_system)?);
-        let recovered = recover(&directory, options)?;
+        let recovered = {
+            let _span = trace::recovery();
+            let recovered = recover(&directory, options)?;
+            trace::recovered(&recovered.report, recovered.report.truncated_bytes);
+            recovered
+        };
         let (meta, session) = (recovered.meta, recovered.session);
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
         let geometry = Geometry::new(meta.segment_bytes);
@@ -73,6 +84,8 @@ impl Inner {
         })?);
         let policy = options.sync_policy;
         let counters = Arc::new(Counters::default());
+        let telemetry =
+            Arc::new(Telemetry::new(Arc::clone(&chain), Arc::clone(&directory), Arc::clone(&counters)));
         let populate_bytes = if policy.acknowledges_durable() {
             HEADER_BYTES as usize + POPULATE_DURABLE_BYTES
         } else {
@@ -91,6 +104,7 @@ impl Inner {
             },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
+            telemetry: Arc::clone(&telemetry),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
             // (What recovery repaired in mapped files is there to see.)
             page: page.map(|page| {
@@ -130,6 +144,7 @@ impl Inner {
             policy,
             waits: policy.acknowledges_durable(),
             counters,
+            telemetry,
             report: recovered.report,
             threads: Mutex::new(Vec::new()),
             #[cfg(feature = "testing")]
@@ -172,7 +187,14 @@ impl Inner {
         self.keeper.round(&mut lock(&self.marks), false);
     }
 
-    fn start_thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    fn start_thread(&self, name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        let (chain, path) = (Arc::clone(&self.chain), self.directory.path().to_owned());
+        let run = move || {
+            // Those who wait for its work would wait for ever.
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                chain.abandon(Error::thread_panicked(name, &path));
+            }
+        };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
         let thread =
             thread.map_err(|error| Error::io("cannot start a thread", self.directory.path(), error))?;
@@ -196,10 +218,12 @@ impl Inner {
     }
 
     pub(super) fn sync_all(&self) -> Result<()> {
+        self.chain.refuse_in_child()?;
         self.syncer.sync_to(self.chain.written_end())
     }
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
+        self.chain.refuse_in_child()?;
         self.keeper.retire_before(lsn)
     }
 
@@ -208,13 +232,20 @@ impl Inner {
     }
 
     pub(super) fn close(&self) -> Result<()> {
+        self.chain.refuse_in_child()?;
+        if let Some(outcome) = &*lock(&self.closed) {
+            return outcome.clone();
+        }
+        let _span = trace::close(self.directory.path());
         // Before the lock: it wakes tasks, which is somebody else's code.
         self.chain.close();
         let outcome = self.close_once();
         // Everything is durable that ever will be.
         self.chain.tell_everybody();
         self.keeper.tell_readers();
-        outcome
+        // Without a lock, as strangers are told.
+        self.telemetry.report();
+        outcome.inspect_err(|error| trace::failed("close", error))
     }
 
     fn close_once(&self) -> Result<()> {
@@ -248,6 +279,14 @@ impl Inner {
         self.announcer.close();
         *closed = Some(outcome.clone());
         outcome
+    }
+
+    /// In a forked child: nothing of the log is this process' to end. Its threads are not here to be waited for, nor even to
+    /// be let go of.
+    fn abandon(&mut self) {
+        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _never_dropped = ManuallyDrop::new(core::mem::take(threads));
+        self.directory.abandon();
     }
 
     /// Makes everything durable, and leaves the mark that lets the next opening trust it without a look.
@@ -288,7 +327,14 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if self.chain.is_inherited() {
+            self.abandon();
+            return;
+        }
         // Nobody is left to be told; `close` is for those who want to know.
         let _ = self.close();
     }
 }
+
+#[cfg(all(test, not(any(tidelog_loom, tidelog_shuttle))))]
+mod tests;

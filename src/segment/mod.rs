@@ -160,6 +160,7 @@ impl Segment {
         match directory.read_meta() {
             Ok(Some(meta)) if base < meta.start => Error::retired(Lsn::new(lsn), Lsn::new(meta.start)),
             _ => {
+                directory.note_corruption();
                 let path = directory.segment_path(base);
                 Error::corrupt("the segment's file is missing", &path, 0, Some(Lsn::new(base)))
             }
@@ -170,6 +171,9 @@ impl Segment {
     #[cold]
     pub(crate) fn corrupt(&self, lsn: u64, what: &str) -> Error {
         let directory = self.directory.as_ref();
+        if let Some(directory) = directory {
+            directory.note_corruption();
+        }
         let name = crate::format::name::segment(self.base());
         let path = directory.map_or_else(|| name.clone().into(), |directory| directory.path().join(&name));
         Error::corrupt(what, &path, self.file_offset(lsn) as u64, Some(Lsn::new(lsn)))

@@ -53,14 +53,13 @@ impl Directory {
         file.map_words()
     }
 
-    /// Its block is there before it is mapped, and its length never changes: a store to it cannot fail.
+    /// It is written before it is mapped, so it has its room, and its length never changes: a store to it cannot fail.
     fn create_signal(&self, path: &Path, log_id: [u8; 16]) -> io::Result<Words> {
         match self.storage().remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let file = self.storage().open(path, Access::Create)?;
-        file.allocate(SIGNAL_BYTES as u64)?;
         let mut page = [0; SIGNAL_BYTES];
         page.iter_mut().zip(signal::head(log_id)).for_each(|(byte, head)| *byte = head);
         file.write_all_at(&page, 0)?;

@@ -2,6 +2,7 @@
 
 mod append;
 mod architecture;
+mod auto_traits;
 mod batches;
 mod behaviour;
 mod corruption;
@@ -18,11 +19,14 @@ mod golden;
 mod handles;
 mod hostile;
 mod large;
+mod lifetimes;
 mod model;
+mod owned;
 mod policy;
 mod powercut;
 mod reading;
 mod recovery;
 mod retention;
 mod retire;
+mod stats;
 mod support;

@@ -129,8 +129,8 @@ mutants! {
         LOOM "claim" "a_straddling_claim_pads_both_parts",
         "a claim that straddles pads both parts";
     overrun_not_awaited: "src/chain/mod.rs",
-        "self.supply.wait_installed(position, bytes, installed, refused)\n"
-        => "let _ = (position, bytes, installed, refused);\n        Ok(())\n",
+        "let outcome = self.supply.wait_installed(position, bytes, installed, refused);\n"
+        => "let _ = (position, bytes, installed, refused);\n        let outcome = Ok(());\n",
         LOOM "claim" "claims_overrun_the_prepared_segments",
         "a claim beyond the prepared segments waits for its segment";
     nested_claim_waits "quick": "src/chain/mod.rs",
@@ -593,6 +593,19 @@ mutants! {
         "(number - slots + 1) * self.geometry.segment_bytes()" => "(number - slots) * self.geometry.segment_bytes()",
         SHUTTLE "scenarios" "a_claim_stays_open",
         "a slot is free when every claim of its segment is published";
+    // ---- Processes and threads that go
+    child_not_noticed "quick": "src/region/home.rs",
+        "if guarded { page() } else { None }" => "if guarded && false { page() } else { None }",
+        FILES "faults" "fork::children_change_nothing_while_their_parent_appends",
+        "a forked child appends nothing";
+    child_closes_the_log: "src/log/inner.rs",
+        "        self.chain.refuse_in_child()?;\n        if let Some(outcome) = &*lock(&self.closed) {" => "        if let Some(outcome) = &*lock(&self.closed) {",
+        FILES "faults" "fork::a_child_that_drops_the_log_does_not_close_it",
+        "a forked child does not end its parent's log";
+    child_keeps_the_lock: "src/log/inner.rs",
+        "        self.directory.abandon();\n" => "",
+        FILES "faults" "fork::a_child_that_dropped_the_log_does_not_keep_it_locked",
+        "a forked child that has dropped the log does not keep it locked";
     // ---- WAKE
     wake_light_side_dropped "quick": "src/signal.rs",
         "        barrier::light();\n" => "",
