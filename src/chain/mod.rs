@@ -4,11 +4,8 @@
 //! One `fetch_add` on one global position hands out the log. The segment of a claim is its position divided
 //! by the segment size, its slot in the ring that number modulo the slots. There is no rotation protocol.
 
-<<<<<<< HEAD
-mod caller;
-=======
 mod abandoned;
->>>>>>> main
+mod caller;
 mod catalog;
 mod desk;
 mod durability;
