@@ -140,7 +140,7 @@ impl Source {
     fn refuse_in_child(&self) -> Result<()> {
         match self {
             Self::Own(sleeper) => sleeper.chain().refuse_in_child(),
-            Self::Watched(_) => Ok(()),
+            Self::Watched(..) => Ok(()),
         }
     }
 
