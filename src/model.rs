@@ -352,7 +352,7 @@ impl Model {
             if let Some(found) = look() {
                 return found;
             }
-            caller.pause(position, None, || Some(std::sync::Arc::clone(&self.0.page)));
+            caller.pause(position, None, &mut Patience::new(), || Some(std::sync::Arc::clone(&self.0.page)));
         }
     }
 

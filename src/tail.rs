@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::chain::{Caller, Chain, Progress, Sleeper, Watch, check_boundary};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
-use crate::primitive::{Arc, Moment};
+use crate::primitive::{Arc, Moment, Patience};
 use crate::record::{PinnedRecord, Record};
 use crate::reentry::refuse_inside_claim;
 use crate::segment::Segment;
@@ -278,6 +278,7 @@ impl Tail {
     }
 
     fn wait(&mut self, deadline: Option<Instant>) -> Result<Look> {
+        let mut patience = Patience::new();
         let mut moment = Moment::new();
         loop {
             let look = self.look()?;
@@ -293,7 +294,7 @@ impl Tail {
             match &mut self.source {
                 _ if moment.goes_by() => {}
                 Source::Watched(watch, caller) => {
-                    caller.pause(position, deadline, || watch.find_page());
+                    caller.pause(position, deadline, &mut patience, || watch.find_page());
                     if caller.progress() == Progress::Durable {
                         // It waits at records that are there, and that may have been retired.
                         watch.refresh()?;

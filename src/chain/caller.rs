@@ -20,7 +20,6 @@ pub(crate) struct Caller {
     asked: Option<Asked>,
     /// Looks since somebody answered.
     unanswered: u32,
-    patience: Patience,
 }
 
 /// A question that is in force until something is told.
@@ -33,7 +32,7 @@ struct Asked {
 
 impl Caller {
     pub(crate) fn new(progress: Progress) -> Self {
-        Self { progress, page: None, asked: None, unanswered: 0, patience: Patience::new() }
+        Self { progress, page: None, asked: None, unanswered: 0 }
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -51,15 +50,15 @@ impl Caller {
     /// Something has come, so somebody writes: the next wait begins anew.
     pub(crate) fn rested(&mut self) {
         self.unanswered = 0;
-        self.patience.reset();
     }
 
     /// Waits until the log may have passed `position`, where nothing was found; returns when it is worth a look, or at
-    /// `deadline`. `find` opens the page by which readers are woken, if there is one.
+    /// `deadline`. `find` opens the page by which readers are woken, if there is one; else `patience` is what there is.
     pub(crate) fn pause(
         &mut self,
         position: u64,
         deadline: Option<Instant>,
+        patience: &mut Patience,
         find: impl FnOnce() -> Option<Arc<Page>>,
     ) {
         // Where nobody answers, the page may be one that nobody has any more.
@@ -70,7 +69,7 @@ impl Caller {
             }
             if self.page.is_none() {
                 self.unanswered = self.unanswered.wrapping_add(1);
-                return self.patience.pause();
+                return patience.pause();
             }
         }
         let Some(page) = &self.page else { return };
