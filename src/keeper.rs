@@ -5,6 +5,7 @@ mod retention;
 
 pub(crate) use self::retention::Retention;
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::chain::{Chain, Demand, Page, Retired, Shelf, UNMAPPED_FOR_ONE};
@@ -42,7 +43,7 @@ pub(crate) struct Keeper {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) stock: Mutex<Stock>,
     /// By which readers in other processes are woken, and how many of their questions an earlier opening got.
-    pub(crate) page: Option<(std::sync::Arc<Page>, u64)>,
+    pub(crate) page: OnceLock<(std::sync::Arc<Page>, u64)>,
     pub(crate) retention: Retention,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) announcer: Arc<Announcer>,
@@ -67,9 +68,17 @@ impl Stock {
 }
 
 impl Keeper {
+    /// Has readers in other processes woken by way of `page`. Whatever recovery repaired is there to see.
+    pub(crate) fn serve(&self, page: Page) {
+        let page = std::sync::Arc::new(page);
+        let earlier = page.begin(self.chain.durability.durable());
+        self.chain.durability.show_on(std::sync::Arc::clone(&page));
+        let _ = self.page.set((page, earlier));
+    }
+
     /// Wakes readers in other processes, when nobody is left to answer them.
     pub(crate) fn tell_readers(&self) {
-        if let Some((page, _)) = &self.page {
+        if let Some((page, _)) = self.page.get() {
             page.tell();
         }
     }
@@ -146,7 +155,7 @@ impl Keeper {
     /// Starts the thread that answers readers in other processes, when the first of them asks. Without it, for want of
     /// a thread, they look for themselves.
     fn listen(&self) -> Option<Listener> {
-        let (page, earlier) = self.page.as_ref()?;
+        let (page, earlier) = self.page.get()?;
         let asked = page.asked() != *earlier;
         asked.then(|| Listener::start(&self.chain, page)).flatten()
     }

@@ -109,14 +109,8 @@ impl Model {
         let verifier = Verifier { seed: session.seed(LOG_ID), checksum: session.checksum };
         let page = std::sync::Arc::new(Page::new(Words::zeroed()));
         let _ = page.begin(0);
-        let chain = Arc::new(Chain::new(
-            Geometry::new(SEGMENT_BYTES),
-            verifier,
-            0,
-            0,
-            None,
-            Some(std::sync::Arc::clone(&page)),
-        ));
+        let chain = Arc::new(Chain::new(Geometry::new(SEGMENT_BYTES), verifier, 0, 0, None));
+        chain.durability.show_on(std::sync::Arc::clone(&page));
         let retired = Mutex::new(Retired::default());
         let model =
             Self(std::sync::Arc::new(Inner { chain, page, retired, syncs_fail: AtomicBool::new(false) }));

@@ -6,6 +6,7 @@
 //! own: a sync wakes those that it served, who return without taking a lock, and one of the next group, who leads.
 
 use core::task::Waker;
+use std::sync::OnceLock;
 
 use crossbeam_utils::CachePadded;
 
@@ -40,7 +41,7 @@ pub(crate) struct Durability {
     /// Where those sleep who never lead.
     onlookers: Gate,
     /// Where readers in other processes see it.
-    page: Option<std::sync::Arc<Page>>,
+    page: OnceLock<std::sync::Arc<Page>>,
 }
 
 #[derive(Debug)]
@@ -62,7 +63,7 @@ struct State {
 }
 
 impl Durability {
-    pub(crate) fn new(tail: u64, page: Option<std::sync::Arc<Page>>) -> Self {
+    pub(crate) fn new(tail: u64) -> Self {
         let state = State {
             led: false,
             number: 0,
@@ -78,8 +79,13 @@ impl Durability {
             state: CachePadded::new(Mutex::new(state)),
             gates: Default::default(),
             onlookers: Gate::default(),
-            page,
+            page: OnceLock::new(),
         }
+    }
+
+    /// From now on readers in other processes see the watermark on `page`.
+    pub(crate) fn show_on(&self, page: std::sync::Arc<Page>) {
+        let _ = self.page.set(page);
     }
 
     /// Everything below is on stable storage.
@@ -232,7 +238,7 @@ impl Durability {
             Ok(target) if state.poison.is_none() => {
                 // DURABLE, release side: pairs with the acquire load in `durable`.
                 self.durable.store(target, Ordering::Release);
-                if let Some(page) = &self.page {
+                if let Some(page) = self.page.get() {
                     page.store_durable(target);
                 }
             }

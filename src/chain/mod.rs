@@ -116,14 +116,13 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// A log whose frames from `start`, where a segment begins, to `tail` are written, published and durable, with no
-    /// segment to write to yet. `page` is where readers in other processes see how far it is durable.
+    /// segment to write to yet.
     pub(crate) fn new(
         geometry: Geometry,
         verifier: Verifier,
         start: u64,
         tail: u64,
         origin: Option<Origin>,
-        page: Option<std::sync::Arc<Page>>,
     ) -> Self {
         // A model, and a log without threads of its own, is never forked.
         let home = Home::new(origin.as_ref().is_some_and(|origin| origin.directory.has_threads()));
@@ -133,7 +132,7 @@ impl Chain {
             cursor: CachePadded::new(AtomicU64::new(tail)),
             home,
             grown: CachePadded::new(Signal::new()),
-            durability: Durability::new(tail, page),
+            durability: Durability::new(tail),
             geometry,
             verifier,
             ring: Ring::new(),

@@ -67,8 +67,7 @@ impl Inner {
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
         let geometry = Geometry::new(meta.segment_bytes);
         let origin = Origin { log_id: meta.log_id, directory: Arc::clone(&directory) };
-        let page = directory.make_signal(meta.log_id).map(|words| std::sync::Arc::new(Page::new(words)));
-        let chain = Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin), page.clone());
+        let chain = Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin));
         let chain = Arc::new(chain);
         let torn = recovered
             .report
@@ -106,11 +105,7 @@ impl Inner {
             counters: Arc::clone(&counters),
             telemetry: Arc::clone(&telemetry),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
-            // (What recovery repaired in mapped files is there to see.)
-            page: page.map(|page| {
-                let earlier = page.begin(recovered.tail);
-                (page, earlier)
-            }),
+            page: std::sync::OnceLock::new(),
             cursors: Arc::clone(&cursors),
             announcer: Arc::clone(&announcer),
             retention: Retention::new(meta, options.retention, directory.storage().unix_nanos()),
@@ -122,6 +117,10 @@ impl Inner {
             // The metadata comes last: without it, an interrupted creation begins anew.
             keeper.prepare_next().map_err(|failure| failure.error)?;
             directory.create_meta(&meta)?;
+        }
+        // Last of all that is mapped: an opening that fails has told nobody.
+        if let Some(words) = directory.make_signal(meta.log_id) {
+            keeper.serve(Page::new(words));
         }
         let syncer = Arc::new(Syncer::new(
             Arc::clone(&chain),
