@@ -5,14 +5,16 @@ mod retention;
 
 pub(crate) use self::retention::Retention;
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::chain::{Chain, Demand, Retired, Shelf, UNMAPPED_FOR_ONE};
+use crate::chain::{Chain, Demand, Page, Retired, Shelf, UNMAPPED_FOR_ONE};
 use crate::cursors::Cursors;
 use crate::error::{Error, Result};
 use crate::event::{Announcer, Event};
 use crate::format::header::{Identity, Session, TailMark};
 use crate::limits::SEGMENTS_AHEAD;
+use crate::listener::Listener;
 use crate::lsn::Lsn;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
@@ -40,6 +42,8 @@ pub(crate) struct Keeper {
     pub(crate) counters: Arc<Counters>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) stock: Mutex<Stock>,
+    /// By which readers in other processes are woken, and how many of their questions an earlier opening got.
+    pub(crate) page: OnceLock<(std::sync::Arc<Page>, u64)>,
     pub(crate) retention: Retention,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) announcer: Arc<Announcer>,
@@ -64,6 +68,21 @@ impl Stock {
 }
 
 impl Keeper {
+    /// Has readers in other processes woken by way of `page`. Whatever recovery repaired is there to see.
+    pub(crate) fn serve(&self, page: Page) {
+        let page = std::sync::Arc::new(page);
+        let earlier = page.begin(self.chain.durability.durable());
+        self.chain.durability.show_on(std::sync::Arc::clone(&page));
+        let _ = self.page.set((page, earlier));
+    }
+
+    /// Wakes readers in other processes, when nobody is left to answer them.
+    pub(crate) fn tell_readers(&self) {
+        if let Some((page, _)) = self.page.get() {
+            page.tell();
+        }
+    }
+
     /// Makes the next segment ready and puts it into use.
     pub(crate) fn prepare_next(&self) -> core::result::Result<(), Failure> {
         let began = Instant::now();
@@ -105,6 +124,7 @@ impl Keeper {
         let mut period = PERIOD_BUSY;
         let mut seen = 0;
         let mut failed_at = None;
+        let mut listener = None;
         loop {
             let claimed = self.chain.claimed();
             period = if claimed == seen { (period * 2).min(PERIOD_IDLE) } else { PERIOD_BUSY };
@@ -112,6 +132,9 @@ impl Keeper {
             match self.chain.supply().wait_demand(period) {
                 Demand::Stop => return,
                 demand => {
+                    if listener.is_none() {
+                        listener = self.listen();
+                    }
                     self.look_after(&mut marks);
                     self.telemetry.report_when_due();
                     let waiting = demand == Demand::Waiting;
@@ -127,6 +150,14 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Starts the thread that answers readers in other processes, when the first of them asks. Without it, for want of
+    /// a thread, they look for themselves.
+    fn listen(&self) -> Option<Listener> {
+        let (page, earlier) = self.page.get()?;
+        let asked = page.asked() != *earlier;
+        asked.then(|| Listener::start(&self.chain, page)).flatten()
     }
 
     /// One round of what `run` does, for a log without threads.

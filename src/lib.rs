@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // The modules that may say `unsafe`, by leave in the file or at its `mod` line: format::crc, region::mapped (and
-// region::shadow, its stand-in under the model checker), segment::claim, segment::scan, chain::ring. The architecture
+// region::shadow, its stand-in under the model checker), region::words, segment::claim, segment::scan, chain::ring. The architecture
 // test holds it.
 
 mod append;
@@ -12,6 +12,7 @@ mod event;
 mod format;
 mod keeper;
 mod limits;
+mod listener;
 mod log;
 mod log_reader;
 mod lsn;

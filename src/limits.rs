@@ -70,3 +70,6 @@ pub(crate) const POSITION_MAX: u64 = 1 << 62;
 
 /// Openings that one segment's header can record; the next opening begins a new segment.
 pub(crate) const SESSIONS_MAX: usize = 31;
+
+/// Size of the page by which readers in other processes are woken.
+pub(crate) const SIGNAL_BYTES: usize = 4096;

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::path::Path;
 
-use crate::chain::{Watch, next_boundary, read_published};
+use crate::chain::{Progress, Watch, next_boundary, read_published};
 use crate::cursors::{self, CursorInfo};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
@@ -16,6 +16,14 @@ use crate::tail::Tail;
 
 /// Reads a log without its lock, in any process, while its writer goes on. It never blocks the writer, and
 /// the writer never recycles a file that a reader has mapped.
+///
+/// It writes to nothing but `log.signal` in the log's directory, by which a [`Tail`] that waits asks the writer's process to
+/// be woken. A process that may not write to that file gets the same records; its tails look for themselves, up to a thousand
+/// times a second. (The writer makes the file with the leave that its umask gives, and keeps one that is there: give a
+/// group of readers leave with `chmod g+w`.)
+///
+/// Only what it has looked at is kept for it: a segment that it has not read from may be retired, and then reading there
+/// gives [`Retired`](crate::ErrorKind::Retired), in a snapshot too.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -96,8 +104,11 @@ impl LogReader {
         read_published(&self.watch.catalog, lsn.get())
     }
 
-    /// Follows the log from `from` on. The writer may be restarted meanwhile. A wait ends with a record or its
+    /// Follows the log from `from` on. The writer may be killed and restarted meanwhile. A wait ends with a record or its
     /// timeout: that a writer has closed cannot be seen from here, so [`Tail::next`] waits until there is a record.
+    ///
+    /// A tail that waits sleeps, and an append of the writer's process wakes it; on Linux, and where it may write to
+    /// `log.signal`. It looks for itself ten times a second, should nobody be there to wake it.
     ///
     /// # Errors
     /// As [`Log::tail`](crate::Log::tail).
@@ -116,6 +127,34 @@ impl LogReader {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn tail(&self, from: Lsn) -> Result<Tail> {
+        self.follow(from, Progress::Published)
+    }
+
+    /// The same, but it sees records when they are durable, as [`Log::tail_durable`](crate::Log::tail_durable) does.
+    ///
+    /// How far that is the writer notes after each sync, in memory that the processes share. So after its death, or the
+    /// machine's, this tail stands where the note stood, or before; the next opening of the log moves it on.
+    ///
+    /// # Errors
+    /// As [`Log::tail`](crate::Log::tail).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use tidelog::{LogReader, Lsn};
+    ///
+    /// let mut tail = LogReader::open(dir.path())?.tail_durable(Lsn::ZERO)?;
+    /// log.append_nowait(b"published")?;
+    /// assert!(tail.try_next()?.is_none());
+    /// log.sync()?;
+    /// assert_eq!(tail.next()?.unwrap().payload(), b"published");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tail_durable(&self, from: Lsn) -> Result<Tail> {
+        self.follow(from, Progress::Durable)
+    }
+
+    fn follow(&self, from: Lsn, progress: Progress) -> Result<Tail> {
         let (segments, end) = self.watch.look()?;
         let start = self.watch.catalog.start();
         if from.get() < start {
@@ -126,7 +165,7 @@ impl LogReader {
         } else if from.get() < end.position() && next_boundary(&segments, from.get())? != from.get() {
             return Err(Error::not_a_record(from));
         }
-        Ok(Tail::watch(Arc::clone(&self.watch), from))
+        Ok(Tail::watch(Arc::clone(&self.watch), from, progress))
     }
 
     /// All cursors of the log, by name, as their files tell now, damaged ones too. For people and tools: the writer may move

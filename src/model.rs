@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::Path;
 
 use crate::append::{Appended, append, append_batch, append_with};
-use crate::chain::{Chain, Demand, Flusher, Geometry, Progress, Retired, read_live};
+use crate::chain::{Caller, Chain, Demand, Desk, Flusher, Geometry, Page, Progress, Retired, read_live};
 use crate::error::{Error, Result};
 use crate::format::frame::{Parsed, frame_bytes, parse};
 use crate::format::header::{Identity, Session};
@@ -18,7 +18,7 @@ use crate::lsn::Lsn;
 use crate::policy::Checksum;
 use crate::primitive::{Arc, Mutex, Patience, lock};
 use crate::record::PinnedRecord;
-use crate::region::Region;
+use crate::region::{Region, Words};
 use crate::segment::Segment;
 use crate::segment::scan::{Found, Mapped};
 use crate::snapshot::Snapshot;
@@ -96,6 +96,7 @@ impl Flusher for Run<'_> {
 #[derive(Debug)]
 struct Inner {
     chain: Arc<Chain>,
+    page: std::sync::Arc<Page>,
     retired: Mutex<Retired>,
     syncs_fail: AtomicBool,
 }
@@ -106,9 +107,13 @@ impl Model {
     pub fn new(segments: u64) -> Self {
         let session = session();
         let verifier = Verifier { seed: session.seed(LOG_ID), checksum: session.checksum };
+        let page = std::sync::Arc::new(Page::new(Words::zeroed()));
+        let _ = page.begin(0);
         let chain = Arc::new(Chain::new(Geometry::new(SEGMENT_BYTES), verifier, 0, 0, None));
+        chain.durability.show_on(std::sync::Arc::clone(&page));
         let retired = Mutex::new(Retired::default());
-        let model = Self(std::sync::Arc::new(Inner { chain, retired, syncs_fail: AtomicBool::new(false) }));
+        let model =
+            Self(std::sync::Arc::new(Inner { chain, page, retired, syncs_fail: AtomicBool::new(false) }));
         for _ in 0..segments {
             assert!(model.install_next());
         }
@@ -306,6 +311,43 @@ impl Model {
     #[must_use]
     pub fn watch_durable(&self, beyond: u64) -> Watcher {
         Watcher::new(Arc::clone(&self.0.chain), Progress::Durable, Lsn::new(beyond))
+    }
+
+    // ---- Readers in other processes
+
+    /// Answers readers in other processes until `stopped`.
+    pub fn answer(&self, stopped: impl Fn() -> bool) {
+        Desk::new(Arc::clone(&self.0.chain), std::sync::Arc::clone(&self.0.page)).run(stopped);
+    }
+
+    /// Has whoever answers ask whether it is stopped.
+    pub fn rouse(&self) {
+        self.0.page.rouse();
+    }
+
+    /// Waits as a reader in another process does, until the log is published beyond `position`, and returns the record
+    /// there. (The files by which such a reader finds it are not modelled.)
+    pub fn read_from_elsewhere(&self, position: u64) -> Vec<u8> {
+        let mut tail = self.tail(position).expect("a tail");
+        self.wait_elsewhere(Progress::Published, position, || {
+            tail.try_next().expect("no damage").map(|record| record.payload().to_vec())
+        })
+    }
+
+    /// The same, until the log is durable beyond `position`; returns how far.
+    pub fn durable_from_elsewhere(&self, position: u64) -> u64 {
+        let page = &self.0.page;
+        self.wait_elsewhere(Progress::Durable, position, || Some(page.durable()).filter(|at| *at > position))
+    }
+
+    fn wait_elsewhere<T>(&self, progress: Progress, position: u64, mut look: impl FnMut() -> Option<T>) -> T {
+        let mut caller = Caller::new(progress);
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            caller.pause(position, None, &mut Patience::new(), || Some(std::sync::Arc::clone(&self.0.page)));
+        }
     }
 
     // ---- Retiring

@@ -4,7 +4,7 @@ use core::fmt;
 use core::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::chain::{Chain, Progress, Sleeper, Watch, check_boundary};
+use crate::chain::{Caller, Chain, Progress, Sleeper, Watch, check_boundary};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
 use crate::primitive::{Arc, Moment, Patience};
@@ -18,8 +18,8 @@ use crate::segment::scan::{Found, Frame, Mapped};
 ///
 /// It waits at a record that is still being written. Several tails are independent. A tail that waits sleeps, and costs
 /// nobody anything until something is appended; a writer that finds a tail asleep wakes it, which takes some two
-/// microseconds, once for each time that it fell asleep. (One of a [`LogReader`](crate::LogReader) looks again and
-/// again, up to a thousand times a second.)
+/// microseconds, once for each time that it fell asleep. (One of a [`LogReader`](crate::LogReader)
+/// looks ten times a second besides, and where it cannot be woken up to a thousand times.)
 ///
 /// A record comes in two forms: borrowed until the next call, from [`next`](Self::next) and its like, at no cost; or as
 /// a [`PinnedRecord`], from [`next_pinned`](Self::next_pinned) and its like and from the iterator, to be kept or sent
@@ -74,7 +74,7 @@ enum Source {
     /// This process writes it.
     Own(Sleeper),
     /// Another process may write it.
-    Watched(Arc<Watch>),
+    Watched(Arc<Watch>, Caller),
 }
 
 /// What a look at the log found.
@@ -90,14 +90,14 @@ impl Source {
     fn find_at(&self, position: u64) -> Result<Option<Arc<Segment>>> {
         match self {
             Self::Own(sleeper) => Ok(sleeper.chain().catalog.find_at(position)),
-            Self::Watched(watch) => watch.find_at(position),
+            Self::Watched(watch, _) => watch.find_at(position),
         }
     }
 
     fn start(&self) -> u64 {
         match self {
             Self::Own(sleeper) => sleeper.chain().catalog.start(),
-            Self::Watched(watch) => watch.catalog.start(),
+            Self::Watched(watch, _) => watch.catalog.start(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Source {
     /// # Errors
     /// `Retired` where the segment is gone: its header, which would tell, cannot be read again.
     fn renewed(&self, segment: &Arc<Segment>, position: u64) -> Result<Option<Arc<Segment>>> {
-        let Self::Watched(watch) = self else { return Ok(None) };
+        let Self::Watched(watch, _) = self else { return Ok(None) };
         watch.refresh()?;
         let start = watch.catalog.start();
         if position < start {
@@ -120,7 +120,19 @@ impl Source {
     fn published(&self) -> u64 {
         match self {
             Self::Own(sleeper) => sleeper.chain().published().position(),
-            Self::Watched(watch) => watch.published().position(),
+            Self::Watched(watch, _) => watch.published().position(),
+        }
+    }
+
+    /// How far the log is durable, as far as that is known; looked up for somebody who is at `position`.
+    fn durable(&mut self, position: u64) -> Result<u64> {
+        match self {
+            Self::Own(sleeper) => Ok(sleeper.chain().durability.durable()),
+            Self::Watched(watch, caller) => {
+                let durable = caller.durable(|| watch.find_page());
+                // Also where the writer is gone, and with it who would tell.
+                if durable > position { Ok(durable) } else { Ok(durable.max(watch.proven_at(position)?)) }
+            }
         }
     }
 
@@ -128,7 +140,7 @@ impl Source {
     fn refuse_in_child(&self) -> Result<()> {
         match self {
             Self::Own(sleeper) => sleeper.chain().refuse_in_child(),
-            Self::Watched(_) => Ok(()),
+            Self::Watched(..) => Ok(()),
         }
     }
 
@@ -136,7 +148,7 @@ impl Source {
     fn final_end(&self) -> Option<u64> {
         match self {
             Self::Own(sleeper) => sleeper.chain().final_end(),
-            Self::Watched(_) => None,
+            Self::Watched(..) => None,
         }
     }
 
@@ -149,17 +161,22 @@ impl Source {
     }
 }
 
+/// What may be given before anybody looked how far the log is durable.
+fn first_limit(progress: Progress) -> u64 {
+    if progress == Progress::Durable { 0 } else { u64::MAX }
+}
+
 impl Tail {
     pub(crate) fn new(chain: Arc<Chain>, from: Lsn, progress: Progress) -> Result<Self> {
         check_boundary(&chain, from.get())?;
-        let limit = if progress == Progress::Durable { 0 } else { u64::MAX };
         let source = Source::Own(Sleeper::new(chain, progress));
-        Ok(Self { source, position: from.get(), limit, segment: None })
+        Ok(Self { source, position: from.get(), limit: first_limit(progress), segment: None })
     }
 
     /// Follows another process' log from a position that was checked.
-    pub(crate) fn watch(watch: Arc<Watch>, from: Lsn) -> Self {
-        Self { source: Source::Watched(watch), position: from.get(), limit: u64::MAX, segment: None }
+    pub(crate) fn watch(watch: Arc<Watch>, from: Lsn, progress: Progress) -> Self {
+        let source = Source::Watched(watch, Caller::new(progress));
+        Self { source, position: from.get(), limit: first_limit(progress), segment: None }
     }
 
     /// Where the next record begins or will begin.
@@ -234,7 +251,7 @@ impl Tail {
     ///
     /// # Errors
     /// As [`next`](Self::next), but never `WouldDeadlock`. [`InvalidOption`](crate::ErrorKind::InvalidOption) for a tail
-    /// of a [`LogReader`](crate::LogReader), which nobody wakes.
+    /// of a [`LogReader`](crate::LogReader): only a thread can sleep where another process wakes.
     pub fn poll_next_pinned(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<PinnedRecord>>> {
         match self.look() {
             Ok(Look::Nothing) => {}
@@ -265,6 +282,9 @@ impl Tail {
         let mut moment = Moment::new();
         loop {
             let look = self.look()?;
+            if let (Look::Record(..), Source::Watched(_, caller)) = (&look, &mut self.source) {
+                caller.rested();
+            }
             if !matches!(look, Look::Nothing) || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(look);
             }
@@ -272,8 +292,14 @@ impl Tail {
             self.source.refuse_in_child()?;
             let position = self.position;
             match &mut self.source {
-                Source::Watched(_) => patience.pause(),
-                Source::Own(_) if moment.goes_by() => {}
+                _ if moment.goes_by() => {}
+                Source::Watched(watch, caller) => {
+                    caller.pause(position, deadline, &mut patience, || watch.find_page());
+                    if caller.progress() == Progress::Durable {
+                        // It waits at records that are there, and that may have been retired.
+                        watch.refresh()?;
+                    }
+                }
                 Source::Own(sleeper) => {
                     let ticket = sleeper.lie_down(position);
                     // What came before that woke nobody.
@@ -321,11 +347,10 @@ impl Tail {
         if self.position < self.limit {
             return Ok(true);
         }
-        let Some(chain) = self.source.waits_for_syncs() else { return Ok(false) };
         // A frame's end, so whatever begins below it ends at or below it, batches too.
-        self.limit = chain.durability.durable();
+        self.limit = self.source.durable(self.position)?;
         if self.position >= self.limit {
-            let start = chain.catalog.start();
+            let start = self.source.start();
             if self.position < start {
                 return Err(Error::retired(self.position(), Lsn::new(start)));
             }

@@ -6,9 +6,11 @@
 //! own: a sync wakes those that it served, who return without taking a lock, and one of the next group, who leads.
 
 use core::task::Waker;
+use std::sync::OnceLock;
 
 use crossbeam_utils::CachePadded;
 
+use super::Page;
 use crate::error::{Error, Result};
 use crate::primitive::{AtomicU64, Gate, Mutex, MutexGuard, Ordering, lock};
 use crate::signal::{Bed, Sleepers, Woken};
@@ -38,6 +40,8 @@ pub(crate) struct Durability {
     gates: [CachePadded<Gate>; GATES as usize],
     /// Where those sleep who never lead.
     onlookers: Gate,
+    /// Where readers in other processes see it.
+    page: OnceLock<std::sync::Arc<Page>>,
 }
 
 #[derive(Debug)]
@@ -75,7 +79,13 @@ impl Durability {
             state: CachePadded::new(Mutex::new(state)),
             gates: Default::default(),
             onlookers: Gate::default(),
+            page: OnceLock::new(),
         }
+    }
+
+    /// From now on readers in other processes see the watermark on `page`.
+    pub(crate) fn show_on(&self, page: std::sync::Arc<Page>) {
+        let _ = self.page.set(page);
     }
 
     /// Everything below is on stable storage.
@@ -228,6 +238,9 @@ impl Durability {
             Ok(target) if state.poison.is_none() => {
                 // DURABLE, release side: pairs with the acquire load in `durable`.
                 self.durable.store(target, Ordering::Release);
+                if let Some(page) = self.page.get() {
+                    page.store_durable(target);
+                }
             }
             Ok(_) => return,
             Err(error) => {

@@ -5,11 +5,14 @@
 //! by the segment size, its slot in the ring that number modulo the slots. There is no rotation protocol.
 
 mod abandoned;
+mod caller;
 mod catalog;
+mod desk;
 mod durability;
 mod frontier;
 mod list;
 mod locate;
+mod page;
 mod retired;
 mod ring;
 mod sleeper;
@@ -17,10 +20,13 @@ mod supply;
 mod sync;
 mod watch;
 
+pub(crate) use caller::Caller;
 pub(crate) use catalog::{Catalog, UNMAPPED_FOR_ONE, View};
+pub(crate) use desk::Desk;
 pub(crate) use durability::{Durability, Flusher};
 pub(crate) use list::{List, Origin, Shelf};
 pub(crate) use locate::{check_boundary, frame_in, next_boundary, read_live, read_published, segment_at};
+pub(crate) use page::Page;
 pub(crate) use retired::Retired;
 pub(crate) use sleeper::{Progress, Sleeper};
 pub(crate) use supply::Demand;

@@ -1,5 +1,6 @@
 //! The log as another process sees it: the same segments, without the lock, looked up in the directory.
 
+use super::Page;
 use super::catalog::{Catalog, View};
 use super::frontier::Frontier;
 use super::list::{List, Origin};
@@ -99,16 +100,7 @@ impl Watch {
     fn see_proven(&self, published: Published) -> Result<Published> {
         let position = published.position();
         let Some(segment) = self.catalog.find_at(position) else { return Ok(published) };
-        let header = self.directory.open_segment(segment.base(), Access::Read);
-        let header = header.and_then(|file| self.directory.read_header(&*file, segment.identity()));
-        let header = match header {
-            Ok(header) => header,
-            // One that has been retired meanwhile has nothing to tell.
-            Err(_) if segment.base() < read_meta(&self.directory)?.start => return Ok(published),
-            Err(error) => return Err(error),
-        };
-        let marked = header.tail_mark.filter(|mark| mark.durable).map(|mark| mark.end);
-        let proven = header.durable_hint.max(marked).unwrap_or(0);
+        let proven = self.proven(&segment)?;
         if proven <= position {
             return Ok(published);
         }
@@ -118,6 +110,32 @@ impl Watch {
             return Err(segment.corrupt(published.position(), "a frame that was durable is gone"));
         }
         Ok(published)
+    }
+
+    /// How far the writer noted in the segment's header that the log is durable; zero where it did not.
+    fn proven(&self, segment: &Segment) -> Result<u64> {
+        let header = self.directory.open_segment(segment.base(), Access::Read);
+        let header = header.and_then(|file| self.directory.read_header(&*file, segment.identity()));
+        let header = match header {
+            Ok(header) => header,
+            // One that has been retired meanwhile has nothing to tell.
+            Err(_) if segment.base() < read_meta(&self.directory)?.start => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let marked = header.tail_mark.filter(|mark| mark.durable).map(|mark| mark.end);
+        Ok(header.durable_hint.max(marked).unwrap_or(0))
+    }
+
+    /// The same, in the segment at `position`.
+    pub(crate) fn proven_at(&self, position: u64) -> Result<u64> {
+        self.find_at(position)?.map_or(Ok(0), |segment| self.proven(&segment))
+    }
+
+    /// The page by which this log's writer wakes readers, if there is one that this process may use.
+    pub(crate) fn find_page(&self) -> Option<std::sync::Arc<Page>> {
+        let meta = read_meta(&self.directory).ok()?;
+        let words = self.directory.find_signal(meta.log_id)?;
+        Some(std::sync::Arc::new(Page::new(words)))
     }
 
     /// How far the log was published when somebody last looked.

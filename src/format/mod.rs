@@ -12,4 +12,5 @@ pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod meta;
 pub(crate) mod name;
+pub(crate) mod signal;
 pub(crate) mod verify;

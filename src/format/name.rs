@@ -6,6 +6,8 @@ use crate::limits::{CURSOR_NAME_MAX, POSITION_MAX};
 pub(crate) const META: &str = "log.meta";
 /// Locked by the writing process; says which one.
 pub(crate) const LOCK: &str = "log.lock";
+/// By which readers in other processes are woken.
+pub(crate) const SIGNAL: &str = "log.signal";
 /// The end of a name that is not in force yet; such files are removed at open.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
@@ -20,7 +22,7 @@ pub(crate) enum Name {
     Cursor,
     /// Left over from an interrupted operation.
     Temporary,
-    /// `log.meta` or `log.lock`.
+    /// `log.meta`, `log.lock` or `log.signal`.
     Own,
     /// Not ours: left alone.
     Foreign,
@@ -63,7 +65,7 @@ pub(crate) fn parse(name: &str) -> Name {
             .then(|| digits.parse().ok())
             .flatten()
     };
-    if name == META || name == LOCK {
+    if name == META || name == LOCK || name == SIGNAL {
         return Name::Own;
     }
     if let Some(stem) = name.strip_suffix(TEMPORARY) {
@@ -91,6 +93,7 @@ mod tests {
         assert_eq!(parse("log.meta.tmp"), Name::Temporary);
         assert_eq!(parse("log.lock"), Name::Own);
         assert_eq!(parse("log.meta"), Name::Own);
+        assert_eq!(parse("log.signal"), Name::Own);
         assert_eq!(parse(&format!("{}.tmp", spare(4))), Name::Temporary);
         assert_eq!((segment(65536), spare(7)), (format!("{:020}.seg", 65536), format!("{:020}.spare", 7)));
         assert_eq!(parse(&cursor("indexer")), Name::Cursor);

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::thread::JoinHandle;
 
 use crate::append::Appended;
-use crate::chain::{Chain, Geometry, Origin};
+use crate::chain::{Chain, Geometry, Origin, Page};
 use crate::cursors::Cursors;
 use crate::error::{Error, Result};
 use crate::event::{Announcer, Event};
@@ -67,7 +67,8 @@ impl Inner {
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
         let geometry = Geometry::new(meta.segment_bytes);
         let origin = Origin { log_id: meta.log_id, directory: Arc::clone(&directory) };
-        let chain = Arc::new(Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin)));
+        let chain = Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin));
+        let chain = Arc::new(chain);
         let torn = recovered
             .report
             .torn_tail
@@ -104,6 +105,7 @@ impl Inner {
             counters: Arc::clone(&counters),
             telemetry: Arc::clone(&telemetry),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
+            page: std::sync::OnceLock::new(),
             cursors: Arc::clone(&cursors),
             announcer: Arc::clone(&announcer),
             retention: Retention::new(meta, options.retention, directory.storage().unix_nanos()),
@@ -115,6 +117,10 @@ impl Inner {
             // The metadata comes last: without it, an interrupted creation begins anew.
             keeper.prepare_next().map_err(|failure| failure.error)?;
             directory.create_meta(&meta)?;
+        }
+        // Last of all that is mapped: an opening that fails has told nobody.
+        if let Some(words) = directory.make_signal(meta.log_id) {
+            keeper.serve(Page::new(words));
         }
         let syncer = Arc::new(Syncer::new(
             Arc::clone(&chain),
@@ -235,6 +241,7 @@ impl Inner {
         let outcome = self.close_once();
         // Everything is durable that ever will be.
         self.chain.tell_everybody();
+        self.keeper.tell_readers();
         // Without a lock, as strangers are told.
         self.telemetry.report();
         outcome.inspect_err(|error| trace::failed("close", error))

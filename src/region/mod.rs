@@ -9,6 +9,10 @@ mod home;
 mod mapped;
 #[cfg(any(tidelog_loom, tidelog_shuttle))]
 mod shadow;
+#[cfg(any(tidelog_loom, tidelog_shuttle))]
+mod shadow_words;
+#[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
+mod words;
 
 pub(crate) use home::Home;
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
@@ -17,3 +21,7 @@ pub(crate) use mapped::Simulated;
 pub(crate) use mapped::{Region, View, Window};
 #[cfg(any(tidelog_loom, tidelog_shuttle))]
 pub(crate) use shadow::{Region, View, Window};
+#[cfg(any(tidelog_loom, tidelog_shuttle))]
+pub(crate) use shadow_words::Words;
+#[cfg(not(any(tidelog_loom, tidelog_shuttle)))]
+pub(crate) use words::Words;

@@ -8,7 +8,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
 
 use super::Boot;
-use crate::region::Region;
+use crate::region::{Region, Words};
 
 /// A storage as the parts of one log share it. (The standard `Arc`: it orders nothing that the model checker would
 /// have to see.)
@@ -29,6 +29,11 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe 
     #[cfg(feature = "testing")]
     fn has_threads(&self) -> bool {
         true
+    }
+
+    /// Whether files are memory that processes share, and can sleep at.
+    fn shares_memory(&self) -> bool {
+        false
     }
 
     /// Why guarantees cannot hold in a directory that is there; `None` where nothing is known against it.
@@ -146,6 +151,11 @@ pub(crate) trait StorageFile: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindS
 
     /// Maps the first `len` bytes, which the file must have.
     fn map(&self, len: usize, writable: bool) -> io::Result<Region>;
+
+    /// Maps the page of shared words that the file is.
+    fn map_words(&self) -> io::Result<Words> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     fn read_exact_at(&self, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
         while !buffer.is_empty() {

@@ -8,6 +8,7 @@ mod failure;
 mod filesystem;
 mod lock;
 mod prepare;
+mod signal;
 mod system;
 mod whole;
 

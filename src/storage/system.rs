@@ -14,7 +14,7 @@ use rustix::fs::RawDir;
 
 use super::backend::{Access, Extent, File, SharedStorage, Storage, StorageFile};
 use super::filesystem;
-use crate::region::Region;
+use crate::region::{Region, Words};
 
 /// Names are asked for by so many bytes at a time.
 #[cfg(target_os = "linux")]
@@ -73,6 +73,10 @@ impl Storage for System {
     fn unix_nanos(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn shares_memory(&self) -> bool {
+        cfg!(target_os = "linux")
     }
 
     fn objection(&self, directory: &Path) -> io::Result<Option<String>> {
@@ -236,6 +240,10 @@ impl StorageFile for fs::File {
     fn is_named(&self, path: &Path) -> io::Result<bool> {
         let (opened, named) = (self.metadata()?, fs::metadata(path)?);
         Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+    }
+
+    fn map_words(&self) -> io::Result<Words> {
+        Words::map(self)
     }
 
     fn map(&self, len: usize, writable: bool) -> io::Result<Region> {

@@ -698,4 +698,43 @@ mutants! {
         "if progress == Progress::Durable { 0 } else { u64::MAX }" => "u64::MAX",
         LOOM "wake" "a_sync_wakes_a_follower_of_durable_records",
         "a follower of durable records gets none before it is durable";
+    // ---- Readers in other processes
+    elsewhere_asks_in_silence "quick": "src/chain/page.rs",
+        "        let number = self.words.count_up(ASKED);\n        self.words.wake(ASKED);" => "        let number = self.words.count_up(ASKED);",
+        LOOM "elsewhere" "an_append_wakes_a_reader_elsewhere",
+        "who asks wakes who answers";
+    elsewhere_number_before_position "quick": "src/chain/page.rs",
+        "        self.words.lower_to(place_of(progress), position);\n        let number = self.words.count_up(ASKED);\n"
+        => "        let number = self.words.count_up(ASKED);\n        self.words.lower_to(place_of(progress), position);\n",
+        LOOM "elsewhere" "an_append_wakes_a_reader_elsewhere",
+        "ASK: who sees the question's number sees where its reader waits";
+    elsewhere_told_without_a_count: "src/chain/page.rs",
+        "        self.words.count_up(TOLD);\n" => "",
+        LOOM "elsewhere" "an_append_wakes_a_reader_elsewhere",
+        "TELL: what is told ends the sleep of who is about to fall asleep";
+    elsewhere_told_in_silence: "src/chain/page.rs",
+        "        self.words.wake(TOLD);" => "",
+        LOOM "elsewhere" "an_append_wakes_a_reader_elsewhere",
+        "what is told wakes who sleeps";
+    elsewhere_ticket_after_the_question "quick": "src/chain/caller.rs",
+        "        page.sleep(ticket, most);" => "        page.sleep(page.ticket(), most);",
+        LOOM "elsewhere" "an_append_wakes_a_reader_elsewhere",
+        "the ticket is drawn before the question";
+    elsewhere_answered_without_a_look "quick": "src/chain/desk.rs",
+        "            passed |= chain.advance_published().map_or(true, |published| published.position() > lowest);\n" => "",
+        LOOM "elsewhere" "an_append_wakes_a_reader_elsewhere",
+        "who answers looks once more when it has lain down";
+    elsewhere_looks_before_lying_down: "src/chain/desk.rs",
+        "            chain.grown.register(&mut self.published, lowest, waker);\n            // What came before that woke nobody.\n            passed |= chain.advance_published().map_or(true, |published| published.position() > lowest);\n"
+        => "            passed |= chain.advance_published().map_or(true, |published| published.position() > lowest);\n            chain.grown.register(&mut self.published, lowest, waker);\n",
+        LOOM "elsewhere" "an_append_wakes_a_reader_elsewhere",
+        "who answers lies down before it looks";
+    elsewhere_durable_answered_without_a_look: "src/chain/desk.rs",
+        "            passed |= chain.durability.durable() > lowest || chain.catalog.start() > lowest;\n" => "",
+        LOOM "elsewhere" "a_sync_wakes_a_reader_elsewhere",
+        "who answers looks how far the log is durable when it has lain down";
+    elsewhere_durable_not_noted: "src/chain/durability.rs",
+        "                    page.store_durable(target);" => "                    let _ = page;",
+        LOOM "elsewhere" "a_sync_wakes_a_reader_elsewhere",
+        "each sync notes how far the log is durable";
 }
