@@ -40,6 +40,8 @@ pub enum ErrorKind {
     /// More segments of a log would be mapped at once than a process can have: drop snapshots and records that hold what
     /// was read, or read through a [`Tail`](crate::Tail), which holds one segment at a time.
     TooManyMappings,
+    /// The call would wait for room in the log, which is being made.
+    WouldBlock,
     /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
     WouldDeadlock,
 }
@@ -264,6 +266,14 @@ impl Error {
         }))
     }
 
+    pub(crate) fn would_block() -> Self {
+        Self::plain(
+            ErrorKind::WouldBlock,
+            "the next segment is still being prepared; try again later, or use append_async, which waits for it, and \
+             tells when it cannot be had",
+        )
+    }
+
     pub(crate) fn would_deadlock() -> Self {
         Self::plain(
             ErrorKind::WouldDeadlock,
@@ -323,6 +333,7 @@ impl From<Error> for io::Error {
             }
             ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ErrorKind::NotFound | ErrorKind::Retired | ErrorKind::NotWritten => io::ErrorKind::NotFound,
+            ErrorKind::WouldBlock => io::ErrorKind::WouldBlock,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
             ErrorKind::TooManyMappings => io::ErrorKind::OutOfMemory,
             ErrorKind::Io | ErrorKind::Poisoned | ErrorKind::Closed => {

@@ -8,6 +8,7 @@ mod append;
 mod chain;
 mod error;
 mod format;
+pub mod future;
 mod keeper;
 mod limits;
 mod log;

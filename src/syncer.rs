@@ -1,6 +1,9 @@
 //! Making the published log durable: one sync, and the thread that does it periodically.
 
+mod deputy;
 mod gather;
+
+pub(crate) use self::deputy::Deputy;
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +40,10 @@ impl Syncer {
         counters: Arc<Counters>,
     ) -> Self {
         Self { chain, directory, policy, counters, gathering: Gathering::new(), populated: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn chain(&self) -> &Arc<Chain> {
+        &self.chain
     }
 
     /// Returns when everything below `position` is durable, by the policy's way of gathering.

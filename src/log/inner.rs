@@ -19,7 +19,7 @@ use crate::recovery::{RecoveryReport, recover};
 use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
 use crate::storage::{Directory, Failure, Preparation};
-use crate::syncer::{Syncer, Ticker, run_periodic};
+use crate::syncer::{Deputy, Syncer, Ticker, run_periodic};
 
 /// The faults of this much are taken ahead when a segment is made ready, where every sync leaves new ones anyway.
 const POPULATE_DURABLE_BYTES: usize = 256 << 10;
@@ -27,6 +27,7 @@ const POPULATE_DURABLE_BYTES: usize = 256 << 10;
 pub(super) struct Inner {
     pub(super) chain: Arc<Chain>,
     pub(super) syncer: Arc<Syncer>,
+    pub(super) deputy: Arc<Deputy>,
     keeper: Arc<Keeper>,
     pub(super) directory: Arc<Directory>,
     ticker: Arc<Ticker>,
@@ -87,10 +88,16 @@ impl Inner {
         let syncer =
             Arc::new(Syncer::new(Arc::clone(&chain), Arc::clone(&directory), policy, Arc::clone(&counters)));
         #[cfg(feature = "testing")]
+        let has_threads = directory.storage().has_threads();
+        #[cfg(not(feature = "testing"))]
+        let has_threads = true;
+        let deputy = Arc::new(Deputy::new(Arc::clone(&syncer), has_threads));
+        #[cfg(feature = "testing")]
         let marks = Arc::new(Mutex::new(Marks::new(recovered.tail, meta.segment_bytes)));
         let inner = Self {
             chain,
             syncer,
+            deputy,
             keeper,
             directory,
             ticker: Arc::new(Ticker::new()),
@@ -105,7 +112,7 @@ impl Inner {
             closed: Mutex::new(None),
         };
         #[cfg(feature = "testing")]
-        if !inner.directory.storage().has_threads() {
+        if !has_threads {
             inner.prepare_inline();
             return Ok(inner);
         }
@@ -225,6 +232,7 @@ impl Inner {
             return outcome.clone();
         }
         self.ticker.stop();
+        self.deputy.dismiss();
         self.chain.supply().stop();
         for thread in lock(&self.threads).drain(..) {
             // A thread that panicked has told so by itself; what matters follows.

@@ -1,11 +1,16 @@
 //! The handle: composes the parts, decides nothing.
 
 mod inner;
+#[cfg(feature = "futures")]
+mod sink;
+mod tasks;
 
 use core::fmt;
 use std::path::Path;
 
 use self::inner::Inner;
+#[cfg(feature = "futures")]
+pub use self::sink::LogSink;
 use crate::append::{self, BatchLsns};
 use crate::chain::{Progress, read_live};
 use crate::error::{Error, Result};
