@@ -40,11 +40,13 @@ pub(crate) struct Stock {
     next_spare: u64,
     /// Removed from the log and from the directory once nobody holds them.
     retired: Retired,
+    /// The durable watermark, and how many syncs there had been, when a segment was last made ready.
+    synced: Option<(u64, u64)>,
 }
 
 impl Stock {
     pub(crate) fn new(spares: Vec<Spare>, next_spare: u64) -> Self {
-        Self { spares, next_spare, retired: Retired::default() }
+        Self { spares, next_spare, retired: Retired::default(), synced: None }
     }
 }
 
@@ -55,13 +57,23 @@ impl Keeper {
         let identity =
             Identity { log_id: self.log_id, number, segment_bytes: self.chain.geometry.segment_bytes() };
         let session = Session { start: identity.base(), ..self.session };
-        let spare = lock(&self.stock).spares.pop();
+        let (spare, how) = {
+            let mut stock = lock(&self.stock);
+            (stock.spares.pop(), self.how.for_groups_of(self.bytes_a_sync(&mut stock)))
+        };
         let recycled = spare.is_some();
-        let body = self.directory.prepare(&identity, &session, self.how, spare)?;
+        let body = self.directory.prepare(&identity, &session, how, spare)?;
         self.counters.prepared.add(1);
         self.counters.recycled.add(u64::from(recycled));
         self.chain.install(Arc::new(Segment::mapped(identity, body, Some(Arc::clone(&self.directory)))));
         Ok(())
+    }
+
+    /// How much a sync made durable, since a segment was made ready before.
+    fn bytes_a_sync(&self, stock: &mut Stock) -> u64 {
+        let now = (self.chain.durability.durable(), self.counters.syncs());
+        let before = stock.synced.replace(now).unwrap_or(now);
+        now.0.saturating_sub(before.0).checked_div(now.1.saturating_sub(before.1)).unwrap_or(0)
     }
 
     /// Runs until the supply is stopped.
@@ -185,7 +197,7 @@ impl Keeper {
     /// Recycles or deletes the retired segments that nobody holds any more. Returns the first failure.
     fn release_held(&self) -> Option<Error> {
         let mut stock = lock(&self.stock);
-        let Stock { spares, next_spare, retired } = &mut *stock;
+        let Stock { spares, next_spare, retired, .. } = &mut *stock;
         let mut failure: Option<Error> = None;
         retired.take_unpinned(|segment| {
             let room = spares.len() < self.spares_max;

@@ -81,8 +81,8 @@ impl Options {
     }
 
     /// Size of the writes that fill a fresh segment with zeros, in bytes: a power of two from 4 KiB to
-    /// 1 MiB, or 0 for none. By default 4 KiB under `Immediate` and `Grouped`, 64 KiB under `Periodic`, 0
-    /// under `None`.
+    /// 1 MiB, or 0 for none. By default 4 KiB under `Immediate` and `Grouped` (16 KiB where syncs of late made 64 KiB and
+    /// more durable each), 64 KiB under `Periodic`, 0 under `None`.
     ///
     /// It sets the folio size of the page cache and with it the least that a sync writes: with 1 MiB,
     /// a sync of one small record writes 1 MiB. With 0 the blocks are allocated but never written before
@@ -109,6 +109,11 @@ impl Options {
     pub fn allow_unsupported_file_system(mut self, allow: bool) -> Self {
         self.any_file_system = allow;
         self
+    }
+
+    /// True where the size of those writes is the log's to choose, and small syncs are to stay small.
+    pub(crate) fn zero_fill_follows_groups(&self) -> bool {
+        self.zero_fill_bytes.is_none() && self.sync_policy.acknowledges_durable()
     }
 
     pub(crate) fn zero_fill(&self) -> usize {

@@ -77,6 +77,10 @@ impl Counters {
         self.sync_nanos.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.get()
+    }
+
     pub(crate) fn snapshot(&self, records_published: u64) -> Stats {
         Stats {
             syncs: self.syncs.get(),

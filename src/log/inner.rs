@@ -72,6 +72,7 @@ impl Inner {
                 zero_fill_bytes: options.zero_fill(),
                 populate_bytes,
                 zeros_are_durable: policy.acknowledges_durable(),
+                follows_groups: options.zero_fill_follows_groups(),
             },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),

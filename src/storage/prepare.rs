@@ -15,6 +15,11 @@ use crate::region::Region;
 /// The size of zeroing writes where they are needed although none were asked for.
 const ZERO_FILL_UNASKED: usize = 64 << 10;
 
+/// Syncs that make so much durable at once gain more by fewer folios, with a fault and a look each, than they lose by
+/// writing a larger one at each end.
+const GROUP_LARGE: u64 = 64 << 10;
+const ZERO_FILL_LARGE_GROUPS: usize = 16 << 10;
+
 /// So many zeros are handed to the device at once, where they are to be durable: the syncs of appends that wait come
 /// between, and not behind a whole segment.
 const ZEROS_AT_ONCE: u64 = 4 << 20;
@@ -31,6 +36,16 @@ pub(crate) struct Preparation {
     /// cache only: after a power cut its earlier bytes may stand behind the tail. No frame of theirs verifies, so they
     /// pass for a torn tail.
     pub(crate) zeros_are_durable: bool,
+    /// Larger pieces where the groups are large.
+    pub(crate) follows_groups: bool,
+}
+
+impl Preparation {
+    /// For a log whose syncs make so many bytes durable each.
+    pub(crate) fn for_groups_of(self, bytes: u64) -> Self {
+        let large = self.follows_groups && bytes >= GROUP_LARGE;
+        Self { zero_fill_bytes: if large { ZERO_FILL_LARGE_GROUPS } else { self.zero_fill_bytes }, ..self }
+    }
 }
 
 /// An allocated file that is no segment at present.

@@ -79,7 +79,7 @@ pub struct PerRecord {
 /// makes the files.
 const WARM_BYTES: u64 = 8 * (64 << 20);
 /// Logs that are so slow that they come round in no such time have nothing to gain from it.
-const WARM_SECONDS: f64 = 2.0;
+const WARM_SECONDS: f64 = 1.0;
 /// Where nothing is dropped, warming only starts the threads.
 const WARM_FRESH_BYTES: u64 = 1 << 20;
 
@@ -104,9 +104,11 @@ pub fn run<T: Log>(job: &Job) -> Result<Outcome, Failure> {
 }
 
 fn warm(job: &Job, setup: &Setup) -> Phase {
-    let bytes = if setup.recycle { WARM_BYTES } else { WARM_FRESH_BYTES };
-    // Nobody comes round the ring at the pace of syncs.
-    let seconds = if job.work.waits() { job.seconds / 4.0 } else { WARM_SECONDS };
+    // Batches fill files fast enough for a log to learn how large the groups are.
+    let batches = job.work.kind == Kind::Batch;
+    let bytes = if setup.recycle || batches { WARM_BYTES } else { WARM_FRESH_BYTES };
+    // Nobody else comes round the ring at the pace of syncs.
+    let seconds = if job.work.waits() && !batches { job.seconds / 4.0 } else { WARM_SECONDS };
     Phase { seconds, bytes, each: false }
 }
 
