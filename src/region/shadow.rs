@@ -109,6 +109,8 @@ impl Region {
 
     pub(crate) fn populate(&self, _range: Range<usize>) {}
 
+    pub(crate) fn prefer_large_pages(&self) {}
+
     pub(crate) fn prefetch(&self, _offset: usize) {}
 
     pub(crate) fn len(&self) -> usize {
