@@ -253,6 +253,11 @@ impl Model {
         core::future::poll_fn(|context| wish.poll(context.waker())).await
     }
 
+    /// Where there is no room it fails.
+    pub fn try_append(&self, payload: &[u8]) -> Result<Written> {
+        try_append(self.chain(), payload).map(Written::from)
+    }
+
     /// As a task does: where there is no room it waits as a future.
     pub async fn append_async(&self, payload: &[u8]) -> Result<Written> {
         loop {

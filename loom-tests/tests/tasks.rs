@@ -144,8 +144,10 @@ fn poison_wakes_a_task() {
         let model = Model::new(2);
         let written = model.append(b"").unwrap();
         let poisoning = spawn(&model, Model::poison);
-        let outcome = block_on(model.durable_at(written.lsn));
-        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Poisoned);
+        for _ in 0..2 {
+            let outcome = block_on(model.durable_at(written.lsn));
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Poisoned);
+        }
         poisoning.join().unwrap();
     });
 }
@@ -210,6 +212,23 @@ fn a_task_that_overruns_leaves_its_claim() {
     });
 }
 
+/// Nobody prepares a segment, so who waited for one would wait for ever. The claim that was given up is padded later.
+#[test]
+fn a_task_never_waits_for_its_segment() {
+    check(2, || {
+        let model = Model::new(1);
+        model.lift_limit();
+        for record in [b"one".as_slice(), b"two", b""] {
+            model.append(record).unwrap();
+        }
+        let task = spawn(&model, |model| model.try_append(b"").unwrap_err().kind());
+        assert_eq!(task.join().unwrap(), ErrorKind::WouldBlock);
+        model.attempt(true);
+        let next = model.try_append(b"").unwrap().lsn;
+        assert_records(&model, &[(0, b"one"), (24, b"two"), (48, b""), (next, b"")]);
+    });
+}
+
 /// There is no room on the device, which a task is told; and the next attempt succeeds.
 #[test]
 fn a_failed_preparation_wakes_a_task() {
@@ -239,9 +258,8 @@ fn the_end_wakes_a_task_without_room() {
         check(3, move || {
             let model = Model::new(1);
             model.append(b"one").unwrap();
-            let ending = spawn(&model, move |model| {
-                if poisoned { model.poison() } else { assert!(model.stop()) }
-            });
+            let ending =
+                spawn(&model, move |model| if poisoned { model.poison() } else { assert!(model.stop()) });
             let kind = block_on(model.append_async(b"two")).unwrap_err().kind();
             assert_eq!(kind, if poisoned { ErrorKind::Poisoned } else { ErrorKind::Closed });
             ending.join().unwrap();

@@ -53,7 +53,8 @@ impl Deputy {
         let mut stage = lock(&self.stage);
         if matches!(*stage, Stage::Unborn) && !matches!(self.syncer.policy, SyncPolicy::Periodic { .. }) {
             let syncer = Arc::clone(&self.syncer);
-            let thread = std::thread::Builder::new().name("tidelog-syncer".to_owned()).spawn(move || run(&syncer));
+            let thread =
+                std::thread::Builder::new().name("tidelog-syncer".to_owned()).spawn(move || run(&syncer));
             let path = self.syncer.directory.path();
             *stage = Stage::Running(thread.map_err(|error| Error::io("cannot start a thread", path, error))?);
         }

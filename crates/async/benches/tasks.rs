@@ -78,7 +78,10 @@ fn main() {
             }
         }
         for ((name, _), (rate, shared)) in ways.iter().zip(best) {
-            println!("{count:>6}  {name:>8}  {rate:>11.0}  {:>11.2}  {shared:>12.1}", 1e6 * count as f64 / rate);
+            println!(
+                "{count:>6}  {name:>8}  {rate:>11.0}  {:>11.2}  {shared:>12.1}",
+                1e6 * count as f64 / rate
+            );
         }
     }
 }

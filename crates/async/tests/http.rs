@@ -33,7 +33,8 @@ struct Server {
 
 async fn start() -> Server {
     let dir = tempfile::tempdir().unwrap();
-    let log = Options::new().segment_bytes(1 << 16).sync_policy(SyncPolicy::grouped()).open(dir.path()).unwrap();
+    let log =
+        Options::new().segment_bytes(1 << 16).sync_policy(SyncPolicy::grouped()).open(dir.path()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();
@@ -77,7 +78,8 @@ impl Client {
     }
 
     async fn from(&mut self, lsn: u64) -> Response<Incoming> {
-        let request = Request::get(format!("/from/{lsn}")).header("host", "log").body(Full::default()).unwrap();
+        let request =
+            Request::get(format!("/from/{lsn}")).header("host", "log").body(Full::default()).unwrap();
         self.send(request).await
     }
 
@@ -181,7 +183,12 @@ async fn posts_share_syncs_and_followers_see_them_all() {
     drop(server.log);
     expected.insert(lsn, b"live".to_vec());
     let again = Log::open(server.dir.path()).unwrap();
-    let found = again.snapshot().iter().map(|record| record.unwrap()).map(|record| (record.lsn().get(), record.payload().to_vec())).collect();
+    let found = again
+        .snapshot()
+        .iter()
+        .map(|record| record.unwrap())
+        .map(|record| (record.lsn().get(), record.payload().to_vec()))
+        .collect();
     assert_eq!(expected, found);
 }
 
@@ -199,8 +206,11 @@ async fn a_connection_that_is_cut_leaves_whole_records() {
         let mut follower = Client::connect(server.address).await;
         let mut followed = Records::of(follower.from(0).await);
         let mut poster = Client::connect(server.address).await;
-        let request = Request::post("/append").header("host", "log").body(Full::from(payload(round, 0))).unwrap();
-        let cut = tokio::time::timeout(Duration::from_micros(100 * round), poster.sender.send_request(request)).await;
+        let request =
+            Request::post("/append").header("host", "log").body(Full::from(payload(round, 0))).unwrap();
+        let cut =
+            tokio::time::timeout(Duration::from_micros(100 * round), poster.sender.send_request(request))
+                .await;
         poster.cut();
         drop(cut);
         let lsn = late_post(server.address).await;
@@ -238,12 +248,18 @@ async fn refusals_have_their_status() {
         client.append(vec![2; 16_000]).await;
     }
     let log = server.log.clone();
-    let start = tokio::task::spawn_blocking(move || log.retire_before(log.watermarks().published)).await.unwrap().unwrap();
+    let start = tokio::task::spawn_blocking(move || log.retire_before(log.watermarks().published))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(start > Lsn::ZERO);
     let response = client.from(first).await;
     assert_eq!(response.status(), StatusCode::GONE);
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert!(String::from_utf8_lossy(&body).contains(&start.to_string()), "{body:?} tells where the log begins");
+    assert!(
+        String::from_utf8_lossy(&body).contains(&start.to_string()),
+        "{body:?} tells where the log begins"
+    );
     let log = server.log.clone();
     tokio::task::spawn_blocking(move || log.close()).await.unwrap().unwrap();
     assert_eq!(client.post(b"too late".to_vec()).await.0, StatusCode::SERVICE_UNAVAILABLE);

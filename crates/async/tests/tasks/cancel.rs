@@ -24,7 +24,7 @@ fn an_append_that_was_not_ready_appended_nothing() {
     let (held, records) = Held::fill(&log);
     let (count, waker) = Count::waker();
     let context = &mut Context::from_waker(&waker);
-    let (one, two) = (vec![1; RECORD_MAX], [vec![2; 100], vec![3; RECORD_MAX - 200]]);
+    let (one, two) = (vec![1; RECORD_MAX], [vec![2; 100], vec![3; RECORD_MAX - 120]]);
     for polls in 1..4 {
         let mut futures: [std::pin::Pin<Box<dyn Future<Output = ()>>>; 4] = [
             Box::pin(async { drop(log.append_async(&one).await) }),
@@ -85,7 +85,8 @@ fn a_dropped_durable_is_not_woken_and_others_are() {
 /// everything that was acknowledged, and nothing twice.
 #[test]
 fn timeouts_at_every_time() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     for policy in policies() {
         let (_dir, log) = log(policy);
         let acknowledged = runtime.block_on(async {
@@ -108,10 +109,15 @@ fn timeouts_at_every_time() {
                 acknowledged
             };
             let all = join_all((0..32).map(task));
-            tokio::time::timeout(Duration::from_secs(60), all).await.expect("those that stay are served").concat()
+            tokio::time::timeout(Duration::from_secs(60), all)
+                .await
+                .expect("those that stay are served")
+                .concat()
         });
-        let mut found: Vec<_> =
-            contents(&log).iter().map(|payload| u64::from_le_bytes(payload[..].try_into().unwrap())).collect();
+        let mut found: Vec<_> = contents(&log)
+            .iter()
+            .map(|payload| u64::from_le_bytes(payload[..].try_into().unwrap()))
+            .collect();
         found.sort_unstable();
         assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "a record was appended twice");
         for number in acknowledged {
@@ -125,18 +131,20 @@ fn timeouts_at_every_time() {
 fn a_stream_that_is_given_up_loses_nothing() {
     let (_dir, log) = log(SyncPolicy::None);
     let mut stream = log.tail(Lsn::ZERO).unwrap().into_stream();
+    let (go, gone) = std::sync::mpsc::channel();
     let writer = {
         let log = log.clone();
         std::thread::spawn(move || {
             for n in 0..500_u64 {
-                log.append(&n.to_le_bytes()).unwrap();
                 if n % 50 == 0 {
-                    std::thread::sleep(Duration::from_millis(1));
+                    // There is nothing to read by then, so somebody gives up.
+                    gone.recv().unwrap();
                 }
+                log.append(&n.to_le_bytes()).unwrap();
             }
         })
     };
-    let mut given_up = 0;
+    let mut given_up_at = std::collections::BTreeSet::new();
     futures_executor::block_on(async {
         let mut next = 0_u64;
         while next < 500 {
@@ -154,12 +162,16 @@ fn a_stream_that_is_given_up_loses_nothing() {
                     assert_eq!(record.unwrap().unwrap().payload(), next.to_le_bytes());
                     next += 1;
                 }
-                futures_util::future::Either::Right(_) => given_up += 1,
+                futures_util::future::Either::Right(_) => {
+                    if next % 50 == 0 && given_up_at.insert(next) {
+                        go.send(()).unwrap();
+                    }
+                }
             }
         }
     });
     writer.join().unwrap();
-    assert!(given_up > 0);
+    assert!(given_up_at.len() >= 10, "{given_up_at:?}");
 }
 
 /// A flush that is given up loses nothing: what was sent stays, and the next flush waits for it.

@@ -74,7 +74,8 @@ fn tasks_and_threads_share_syncs() {
 /// Tasks on several threads of one runtime.
 #[test]
 fn spawned_tasks_are_served() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_time().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_time().build().unwrap();
     for policy in policies() {
         let (_dir, log) = log(policy);
         runtime.block_on(async {

@@ -84,7 +84,8 @@ fn tasks_wait_for_segments() {
 /// Tasks on several threads pass the limit together, so that claims overrun the prepared segments and are given up.
 #[test]
 fn spawned_tasks_outrun_the_keeper() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
     let (_dir, log) = log(SyncPolicy::None);
     runtime.block_on(async {
         let append = |task: u8| {
