@@ -24,7 +24,9 @@ pub(crate) use locate::{check_boundary, frame_in, next_boundary, read_live, read
 pub(crate) use retired::Retired;
 pub(crate) use room::Room;
 pub(crate) use sleeper::{Progress, Sleeper};
-pub(crate) use supply::{Demand, Turn};
+pub(crate) use supply::Demand;
+#[cfg(feature = "futures")]
+pub(crate) use supply::Turn;
 pub(crate) use watch::Watch;
 
 use crossbeam_utils::CachePadded;

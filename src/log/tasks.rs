@@ -137,7 +137,6 @@ impl Log {
     /// assert!(log.watermarks().durable > lsn);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[must_use]
     pub fn durable(&self, lsn: Lsn) -> Durable {
         Durable::new(Arc::clone(&self.inner.deputy), lsn)
     }
