@@ -1,9 +1,8 @@
 //! A thread that carries out syncs for tasks, which must not wait for one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
-use super::Syncer;
+use super::{Syncer, go_on};
 use crate::error::{Error, Result};
 use crate::policy::SyncPolicy;
 use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, lock};
@@ -75,10 +74,7 @@ impl Deputy {
 
 fn run(syncer: &Syncer) {
     while let Some(position) = syncer.chain.durability.next_errand() {
-        // A waker of a task, or of a follower, is somebody else's code, and may panic. The sync has ended by then, and
-        // the others were woken.
-        let outcome = catch_unwind(AssertUnwindSafe(|| syncer.make_durable(position)));
-        if matches!(outcome, Ok(Err(_))) {
+        if go_on(|| syncer.make_durable(position)).is_err() {
             // Poisoned: everybody was told, and nobody registers any more.
             break;
         }
