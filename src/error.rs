@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,10 +41,17 @@ pub enum ErrorKind {
     /// More segments of a log would be mapped at once than a process can have: drop snapshots and records that hold what
     /// was read, or read through a [`Tail`](crate::Tail), which holds one segment at a time.
     TooManyMappings,
+    /// A cursor that gates retirement has not come as far; [`Error::path`] has its file, [`Error::lsn`] its position.
+    Held,
+    /// A cursor stands beyond where the log was found to end: a power cut took records that it had been committed for.
+    /// [`Error::lsn`] has that end.
+    CursorAhead,
     /// The call would wait for room in the log, which is being made.
     WouldBlock,
     /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
     WouldDeadlock,
+    /// This process is a forked child of the one that opened the log, and has no part in it.
+    Forked,
 }
 
 /// An error of tidelog: what happened, where, and what to do next.
@@ -69,6 +77,10 @@ struct Repr {
     lsn: Option<Lsn>,
     source: Option<io::Error>,
 }
+
+// An `io::Error` may carry a stranger's error, which may be neither. Here it is only ever shown, never changed.
+impl UnwindSafe for Error {}
+impl RefUnwindSafe for Error {}
 
 /// A result with tidelog's [`Error`].
 pub type Result<T> = core::result::Result<T, Error>;
@@ -96,6 +108,12 @@ impl Error {
     #[must_use]
     pub fn offset(&self) -> Option<u64> {
         self.0.offset
+    }
+
+    /// The name of the cursor that the failure concerns, where it concerns one's file.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        self.path()?.file_name()?.to_str()?.strip_suffix(".cursor")
     }
 
     /// The LSN that the failure concerns; for [`ErrorKind::Retired`] the first one that is left.
@@ -274,12 +292,80 @@ impl Error {
         )
     }
 
+    fn at(kind: ErrorKind, what: String, path: &Path, lsn: Option<Lsn>) -> Self {
+        let path = Some(path.to_owned());
+        Self(Arc::new(Repr { kind, what, path, offset: None, lsn, source: None }))
+    }
+
+    pub(crate) fn cursor_name(name: &str) -> Self {
+        Self::invalid_option(format!(
+            "{name:?} is no name for a cursor; give 1 to {} letters, digits, '_', '-' and '.' of ASCII, not '.' or '-' first",
+            crate::limits::CURSOR_NAME_MAX
+        ))
+    }
+
+    pub(crate) fn no_cursor(name: &str, path: &Path) -> Self {
+        Self::at_path(
+            ErrorKind::NotFound,
+            format!("there is no cursor {name:?}; Log::cursor creates one"),
+            path,
+        )
+    }
+
+    /// A cursor's file does not read back. (Its damage says nothing about the log.)
+    pub(crate) fn corrupt_cursor(what: &str, path: &Path) -> Self {
+        let what = format!(
+            "{what}; nothing was changed: restore the file, or remove the cursor with Log::remove_cursor and create it \
+             anew where its consumer stands"
+        );
+        Self::at(ErrorKind::Corrupt, what, path, None)
+    }
+
+    pub(crate) fn held(name: &str, position: Lsn, asked: Lsn, path: &Path) -> Self {
+        let what = format!(
+            "the cursor {name:?} stands at LSN {position} and gates what lies from there on, so what is before LSN {asked} \
+             was not retired; let its consumer commit, take the gate away with Cursor::set_gate, or remove it"
+        );
+        Self::at(ErrorKind::Held, what, path, Some(position))
+    }
+
+    pub(crate) fn cursor_ahead(name: &str, position: Lsn, end: Lsn, path: &Path) -> Self {
+        let what = format!(
+            "the cursor {name:?} was committed at LSN {position}, and the log was then found to end at LSN {end}: what lay \
+             between was not durable and is lost, and other records may stand there now; undo what was done for it, and go \
+             on with Cursor::reset at LSN {end}"
+        );
+        Self::at(ErrorKind::CursorAhead, what, path, Some(end))
+    }
+
+    pub(crate) fn cursor_behind(name: &str, position: Lsn, asked: Lsn) -> Self {
+        Self::invalid_option(format!(
+            "the cursor {name:?} stands at LSN {position} already, and a commit at LSN {asked} would move it back; \
+             Cursor::reset does that"
+        ))
+    }
+
     pub(crate) fn would_deadlock() -> Self {
         Self::plain(
             ErrorKind::WouldDeadlock,
             "this thread is inside an append_with closure, so waiting for the log would wait for itself; \
              call this after append_with has returned",
         )
+    }
+}
+
+impl Error {
+    pub(crate) fn forked() -> Self {
+        Self::plain(
+            ErrorKind::Forked,
+            "the log was opened by the process that this one was forked from; append there, and to read here open a \
+             LogReader",
+        )
+    }
+
+    pub(crate) fn thread_panicked(name: &str, path: &Path) -> Self {
+        let what = format!("the thread {name} panicked; open the log again, and report the panic");
+        Self::at_path(ErrorKind::Poisoned, what, path)
     }
 }
 
@@ -331,10 +417,12 @@ impl From<Error> for io::Error {
             ErrorKind::TooLarge | ErrorKind::InvalidOption | ErrorKind::NotARecord => {
                 io::ErrorKind::InvalidInput
             }
-            ErrorKind::Unsupported => io::ErrorKind::Unsupported,
+            ErrorKind::Unsupported | ErrorKind::Forked => io::ErrorKind::Unsupported,
             ErrorKind::NotFound | ErrorKind::Retired | ErrorKind::NotWritten => io::ErrorKind::NotFound,
             ErrorKind::WouldBlock => io::ErrorKind::WouldBlock,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
+            ErrorKind::Held => io::ErrorKind::ResourceBusy,
+            ErrorKind::CursorAhead => io::ErrorKind::InvalidData,
             ErrorKind::TooManyMappings => io::ErrorKind::OutOfMemory,
             ErrorKind::Io | ErrorKind::Poisoned | ErrorKind::Closed => {
                 error.io_error().map_or(io::ErrorKind::Other, io::Error::kind)

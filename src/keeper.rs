@@ -1,16 +1,25 @@
 //! Keeping the log supplied: segments are prepared ahead, marked when they are full, and recycled when they
 //! were retired.
 
+mod retention;
+
+pub(crate) use self::retention::Retention;
+
 use std::time::{Duration, Instant};
 
 use crate::chain::{Chain, Demand, Retired, Shelf, UNMAPPED_FOR_ONE};
+use crate::cursors::Cursors;
 use crate::error::{Error, Result};
+use crate::event::{Announcer, Event};
 use crate::format::header::{Identity, Session, TailMark};
 use crate::limits::SEGMENTS_AHEAD;
+use crate::lsn::Lsn;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::segment::Segment;
 use crate::stats::Counters;
 use crate::storage::{Directory, Failure, Preparation, Spare};
+use crate::telemetry::Telemetry;
+use crate::trace;
 
 /// The keeper looks this often while the log grows, and backs off to the other while it does not.
 const PERIOD_BUSY: Duration = Duration::from_millis(1);
@@ -29,7 +38,11 @@ pub(crate) struct Keeper {
     pub(crate) how: Preparation,
     pub(crate) spares_max: usize,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) stock: Mutex<Stock>,
+    pub(crate) retention: Retention,
+    pub(crate) cursors: Arc<Cursors>,
+    pub(crate) announcer: Arc<Announcer>,
 }
 
 /// Files to make segments of, and retired segments that somebody still holds.
@@ -53,9 +66,11 @@ impl Stock {
 impl Keeper {
     /// Makes the next segment ready and puts it into use.
     pub(crate) fn prepare_next(&self) -> core::result::Result<(), Failure> {
+        let began = Instant::now();
         let number = self.chain.next_segment();
         let identity =
             Identity { log_id: self.log_id, number, segment_bytes: self.chain.geometry.segment_bytes() };
+        let _span = trace::prepare(number, identity.base());
         let session = Session { start: identity.base(), ..self.session };
         let (spare, how) = {
             let mut stock = lock(&self.stock);
@@ -63,9 +78,17 @@ impl Keeper {
         };
         let recycled = spare.is_some();
         let body = self.directory.prepare(&identity, &session, how, spare)?;
-        self.counters.prepared.add(1);
-        self.counters.recycled.add(u64::from(recycled));
-        self.chain.install(Arc::new(Segment::mapped(identity, body, Some(Arc::clone(&self.directory)))));
+        self.counters.upkeep.recycled.add(u64::from(recycled));
+        self.counters.upkeep.prepared.note_time(began.elapsed());
+        let segment = Arc::new(Segment::mapped(identity, body, Some(Arc::clone(&self.directory))));
+        let (start, end) = (Lsn::new(segment.base()), Lsn::new(segment.end()));
+        self.chain.install(segment);
+        self.announcer.tell(|| Event::SegmentOpened {
+            start,
+            end,
+            path: self.directory.segment_path(start.get()),
+            recycled,
+        });
         Ok(())
     }
 
@@ -90,6 +113,7 @@ impl Keeper {
                 Demand::Stop => return,
                 demand => {
                     self.look_after(&mut marks);
+                    self.telemetry.report_when_due();
                     let waiting = demand == Demand::Waiting;
                     if waiting || failed_at.is_none_or(|at: Instant| at.elapsed() >= RETRY_AFTER) {
                         let tried = self.supply(waiting);
@@ -99,6 +123,7 @@ impl Keeper {
                             std::thread::sleep(PERIOD_BUSY);
                         }
                     }
+                    self.retain(false);
                 }
             }
         }
@@ -110,6 +135,7 @@ impl Keeper {
         self.look_after(marks);
         // Who waits is told of a failure by the supply.
         let _ = self.supply(waiting);
+        self.retain(true);
     }
 
     /// Sees which segments are full by now, and which retired ones are free.
@@ -121,9 +147,14 @@ impl Keeper {
         {
             // A header word was overwritten in memory. Nothing behind it can be freed or made durable, so
             // appends would come to a stand without a word.
-            self.chain.poison(error);
+            self.announcer.tell_failure(&error);
+            self.chain.poison(error.clone());
+            trace::poisoned(&error);
         }
-        self.mark(marks);
+        let sealed = self.mark(marks);
+        if sealed > 0 {
+            trace::sealed(sealed, marks.complete_end);
+        }
         self.chain.tell_overlooked();
         // A file that cannot be removed now is tried again at the next opening.
         let _ = self.release_held();
@@ -137,18 +168,27 @@ impl Keeper {
         {
             let Some(attempt) = self.chain.supply().begin_attempt() else { break };
             first = false;
-            if let Err(Failure { error, device_failed }) = self.prepare_next() {
-                self.counters.prepare_failures.add(1);
+            if let Err(Failure { error, device_failed }) = self.prepare_or_make_room() {
+                self.counters.upkeep.prepare_failures.add(1);
                 if device_failed {
                     // Before those who wait are told that the attempt failed, so that they are told why for good.
-                    self.directory.note_poisoned();
-                    self.chain.poison(Error::poisoned_by(&error));
+                    self.poison(&error);
                 }
                 self.chain.attempt_failed(attempt, error.clone());
+                trace::prepare_failed(&error);
                 return Err(error);
             }
+            self.retain(false);
         }
         Ok(!first)
+    }
+
+    /// The device failed at a sync of one of the log's own files.
+    pub(crate) fn poison(&self, cause: &Error) {
+        self.directory.note_poisoned();
+        let error = Error::poisoned_by(cause);
+        self.announcer.tell_failure(&error);
+        self.chain.poison(error);
     }
 
     fn wants_segment(&self) -> bool {
@@ -156,37 +196,46 @@ impl Keeper {
         self.chain.next_segment() <= number + SEGMENTS_AHEAD
     }
 
-    /// Marks the segments that are full, and those that are durable to their end.
-    pub(crate) fn mark(&self, marks: &mut Marks) {
+    /// Marks the segments that are full, and those that are durable to their end. Returns how many became full.
+    pub(crate) fn mark(&self, marks: &mut Marks) -> u64 {
         let boot = self.directory.boot().0;
         let complete = marks.floor(self.chain.published().position());
         let durable = marks.floor(self.chain.durability.durable());
         if complete == marks.complete_end && durable == marks.durable_end {
-            return;
+            return 0;
         }
+        let now = self.directory.storage().unix_nanos();
         let (from, to) = (marks.complete_end.min(marks.durable_end), complete.max(durable));
         for segment in self.chain.catalog.view().made_between(from, to) {
             let end = segment.end();
             let sealed_now = end > marks.complete_end && end <= complete;
             let durable_now = end > marks.durable_end && end <= durable;
             if sealed_now || durable_now {
-                segment.store_tail_mark(TailMark { end, durable: end <= durable, boot });
+                let mark = TailMark { end, durable: end <= durable, boot, sealed_unix_ns: now };
+                if segment.store_tail_mark(mark) {
+                    self.announcer.tell(|| Event::SegmentSealed {
+                        start: Lsn::new(segment.base()),
+                        end: Lsn::new(end),
+                        path: self.directory.segment_path(segment.base()),
+                    });
+                }
             }
         }
         // Also those that were retired before they were marked.
         let sealed = (complete - marks.complete_end) / self.chain.geometry.segment_bytes();
         let settled = (durable - marks.durable_end) / self.chain.geometry.segment_bytes();
-        self.counters.sealed.add(sealed);
+        self.counters.upkeep.sealed.add(sealed);
         marks.complete_end = complete;
         marks.durable_end = durable;
         // What is marked durable is not written to any more, and can be mapped again when somebody reads it.
         self.chain.catalog.settle(durable.min(complete));
         self.chain.catalog.make_room(sealed.max(settled) as usize * UNMAPPED_FOR_ONE);
+        sealed
     }
 
     /// Takes over segments that were retired: their names are gone from the log already.
     pub(crate) fn discard(&self, shelves: Vec<Arc<Shelf>>) -> Result<()> {
-        self.counters.retired.add(shelves.iter().map(|shelf| shelf.len()).sum());
+        self.counters.upkeep.retired.add(shelves.iter().map(|shelf| shelf.len()).sum());
         lock(&self.stock).retired.add(shelves);
         self.chain.release_published();
         let outcome = self.release_held();
@@ -205,13 +254,17 @@ impl Keeper {
             *next_spare += 1;
             let base = segment.base();
             match self.directory.recycle(base, segment.into_region(), room.then_some(number)) {
-                Ok(Some(spare)) => spares.push(spare),
-                Ok(None) => {}
+                Ok(Some(spare)) => {
+                    spares.push(spare);
+                    self.announcer.tell(|| Event::SegmentRecycled { start: Lsn::new(base) });
+                }
+                Ok(None) => self.announcer.tell(|| Event::SegmentRemoved { start: Lsn::new(base) }),
                 Err(error) => {
                     failure.get_or_insert(error);
                 }
             }
         });
+        self.counters.upkeep.held.set(retired.len());
         failure
     }
 

@@ -6,7 +6,9 @@
 
 mod append;
 mod chain;
+mod cursors;
 mod error;
+mod event;
 mod format;
 pub mod future;
 mod keeper;
@@ -22,6 +24,7 @@ mod recovery;
 mod reentry;
 #[allow(unsafe_code, reason = "raw access to mapped memory lives here; see the proofs in the module")]
 mod region;
+mod retention;
 mod segment;
 mod signal;
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
@@ -31,19 +34,27 @@ mod stats;
 mod storage;
 mod syncer;
 mod tail;
+mod telemetry;
+#[cfg_attr(not(feature = "tracing"), path = "trace_off.rs")]
+mod trace;
 mod watcher;
 
 pub use crate::append::BatchLsns;
+pub use crate::cursors::{CursorInfo, CursorState};
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::log::{Log, Watermarks};
+pub use crate::event::{Event, Events};
+pub use crate::log::{Cursor, Log};
 pub use crate::log_reader::LogReader;
 pub use crate::lsn::Lsn;
 pub use crate::options::Options;
 pub use crate::policy::{Checksum, SyncPolicy};
 pub use crate::record::{PinnedRecord, Record};
 pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
-pub use crate::snapshot::{Records, SegmentSnapshot, Snapshot};
-pub use crate::stats::Stats;
+pub use crate::retention::RetentionPolicy;
+#[cfg(feature = "bytes")]
+pub use crate::snapshot::RecordBytes;
+pub use crate::snapshot::{PinnedRecords, Records, SegmentSnapshot, Snapshot};
+pub use crate::stats::{Histogram, Stats, Watermarks};
 pub use crate::tail::{Tail, TailRecords};
 pub use crate::watcher::Watcher;
 

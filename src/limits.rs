@@ -59,6 +59,12 @@ pub(crate) const MAPPED_MAX: usize = 32_768;
 /// Segments kept ready beyond the one that is being written.
 pub(crate) const SEGMENTS_AHEAD: u64 = 2;
 
+/// Segments that the background retires together while the log grows fast: one update of `log.meta` for all of them.
+pub(crate) const RETIRED_TOGETHER: u64 = 4;
+
+/// Longest name of a cursor, in bytes.
+pub(crate) const CURSOR_NAME_MAX: usize = 64;
+
 /// Positions stay below this, so that the closed bit and every sum of a position and a size stay apart.
 pub(crate) const POSITION_MAX: u64 = 1 << 62;
 

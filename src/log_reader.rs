@@ -4,6 +4,7 @@ use core::fmt;
 use std::path::Path;
 
 use crate::chain::{Watch, next_boundary, read_published};
+use crate::cursors::{self, CursorInfo};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
 use crate::options::Options;
@@ -126,6 +127,31 @@ impl LogReader {
             return Err(Error::not_a_record(from));
         }
         Ok(Tail::watch(Arc::clone(&self.watch), from))
+    }
+
+    /// All cursors of the log, by name, as their files tell now, damaged ones too. For people and tools: the writer may move
+    /// them on at any time.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io), [`Corrupt`](crate::ErrorKind::Corrupt) when the log itself cannot be read; what is
+    /// wrong with one cursor stands with it.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// log.cursor("indexer")?;
+    /// log.append(b"not indexed yet")?;
+    /// for cursor in tidelog::LogReader::open(dir.path())?.cursors()? {
+    ///     match cursor.state {
+    ///         Ok(state) => println!("{}: at {}, {} bytes behind", cursor.name, state.position, state.lag_bytes),
+    ///         Err(error) => println!("{}: {error}", cursor.name),
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cursors(&self) -> Result<Vec<CursorInfo>> {
+        let (_, end) = self.watch.look()?;
+        cursors::look(&self.directory, self.watch.log_id()?, end.position())
     }
 
     /// Where the log lies.

@@ -1,8 +1,11 @@
 //! How a log is opened.
 
+use core::time::Duration;
+
 use crate::error::{Error, Result};
-use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::limits::{RETIRED_TOGETHER, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::policy::{Checksum, SyncPolicy};
+use crate::retention::RetentionPolicy;
 use crate::storage::{SharedStorage, System};
 
 /// Options to open a [`Log`](crate::Log) with; [`open`](Self::open) does it.
@@ -29,6 +32,8 @@ pub struct Options {
     pub(crate) zero_fill_bytes: Option<usize>,
     pub(crate) recycle_max: Option<usize>,
     pub(crate) any_file_system: bool,
+    pub(crate) retention: RetentionPolicy,
+    pub(crate) slow_sync: Option<Duration>,
     #[cfg(feature = "testing")]
     pub(crate) disk: Option<crate::sim::Disk>,
 }
@@ -46,6 +51,11 @@ const ZERO_FILL_NONE: usize = 0;
 
 /// Retired files that are kept as spares.
 const RECYCLE_DEFAULT: usize = 2;
+
+/// The same where the background retires, so that all that it retires at once can be used again.
+const RECYCLE_RETAINING: usize = RETIRED_TOGETHER as usize;
+
+const SLOW_SYNC_DEFAULT: Duration = Duration::from_secs(1);
 
 impl Options {
     /// The defaults: 64 MiB segments, CRC-32C, group commit without a window.
@@ -94,10 +104,26 @@ impl Options {
         self
     }
 
-    /// How many retired segment files are kept as spares for reuse; 2 by default, 0 deletes them all.
+    /// How many retired segment files are kept as spares for reuse; 0 deletes them all. By default 2, and 4 with a
+    /// [`retention`](Self::retention) policy.
     #[must_use]
     pub fn recycle_max(mut self, files: usize) -> Self {
         self.recycle_max = Some(files);
+        self
+    }
+
+    /// What the log keeps by itself; by default all, until [`Log::retire_before`](crate::Log::retire_before) is called. See
+    /// [`RetentionPolicy`].
+    #[must_use]
+    pub fn retention(mut self, policy: RetentionPolicy) -> Self {
+        self.retention = policy;
+        self
+    }
+
+    /// A sync that takes so long, or longer, is told as [`Event::SyncSlow`](crate::Event::SyncSlow); 1 s by default.
+    #[must_use]
+    pub fn slow_sync(mut self, took: Duration) -> Self {
+        self.slow_sync = Some(took);
         self
     }
 
@@ -140,8 +166,13 @@ impl Options {
         System::shared()
     }
 
+    pub(crate) fn slow_sync_after(&self) -> Duration {
+        self.slow_sync.unwrap_or(SLOW_SYNC_DEFAULT)
+    }
+
     pub(crate) fn spares_max(&self) -> usize {
-        self.recycle_max.unwrap_or(RECYCLE_DEFAULT)
+        let default = if self.retention.retires() { RECYCLE_RETAINING } else { RECYCLE_DEFAULT };
+        self.recycle_max.unwrap_or(default)
     }
 
     fn segment_bytes_min(&self) -> u64 {

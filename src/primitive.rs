@@ -115,6 +115,10 @@ mod imp {
 pub(crate) use imp::*;
 #[cfg(tidelog_loom)]
 use loom::sync::atomic::fence;
+
+/// A count for people. Nothing is ordered by it and nothing is decided by it, so the model checkers need not explore it:
+/// it is the standard one everywhere.
+pub(crate) type Tally = std::sync::atomic::AtomicU64;
 pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(any(target_os = "linux", tidelog_loom, tidelog_shuttle)))]
 use std::sync::atomic::fence;
@@ -138,6 +142,15 @@ pub(crate) fn own<T: Clone>(shared: &mut Arc<T>) -> &mut T {
 /// each guarded value is valid between any two statements.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks, unless somebody holds it.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(std::sync::TryLockError::WouldBlock) => None,
+    }
 }
 
 /// Waits on `condvar`, giving up `guard` meanwhile.

@@ -48,3 +48,12 @@ impl Drop for InsideClaim {
         IN_CLAIM.with(|inside| inside.set(self.before));
     }
 }
+
+/// Runs a stranger's code: what was plugged into the process to collect metrics or traces. A panic there ends neither
+/// the calling thread nor what it is in the middle of; and the log is not waited for from there, as this thread may be what
+/// others wait for.
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub(crate) fn shielded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let _inside = InsideClaim::enter();
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).ok()
+}

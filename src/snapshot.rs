@@ -1,11 +1,18 @@
 //! A snapshot: the published log at one moment, from end to end. Zero-copy, verified.
 
+mod owned;
+
+pub use self::owned::PinnedRecords;
+#[cfg(feature = "bytes")]
+pub use self::owned::RecordBytes;
+
 use core::fmt;
 use core::ops::{Bound, RangeBounds};
 
-use crate::chain::{Chain, View, frame_in, next_boundary, segment_at};
+use crate::chain::{Chain, List, View, frame_in, next_boundary, segment_at};
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
+use crate::primitive::Arc;
 use crate::record::Record;
 use crate::reentry::is_inside_claim;
 use crate::segment::Segment;
@@ -32,7 +39,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// The log of this process as it is now.
     pub(crate) fn of(chain: &Chain) -> Self {
-        let seen = if is_inside_claim() {
+        let seen = if is_inside_claim() || chain.is_inherited() {
             chain.advance_published()
         } else {
             chain.wait_published(chain.written_end())
@@ -139,6 +146,14 @@ impl Snapshot {
         Ok(Record::new(position, Mapped::new(segment)?.payload(&frame)))
     }
 
+    /// The part that lies in one segment, from its beginning to `end`.
+    fn part(&self, start: u64, end: u64) -> Result<Self> {
+        let segment = segment_at(&self.segments, start)?;
+        // Mapped now, so that the part is not lost when another process retires it.
+        segment.body()?;
+        Ok(Self::new(View::new(List::of(Arc::clone(segment))), self.end.at_most(end)))
+    }
+
     fn check_start(&self, from: u64, exact: bool, position: &mut u64) -> Result<()> {
         if from < self.start {
             return Err(Error::retired(Lsn::new(from), self.start()));
@@ -238,7 +253,7 @@ pub struct Records<'a> {
     snapshot: &'a Snapshot,
     position: u64,
     end: u64,
-    current: Option<(Mapped<'a>, &'a Segment)>,
+    current: Option<(Mapped<'a>, &'a Arc<Segment>)>,
     /// What `position` lies in, unless it has just left it.
     run: Option<Run<'a>>,
     pending_error: Option<Error>,
@@ -286,9 +301,9 @@ impl<'a> Records<'a> {
         Ok(None)
     }
 
-    fn enter(&mut self) -> Result<(Mapped<'a>, &'a Segment)> {
+    fn enter(&mut self) -> Result<(Mapped<'a>, &'a Arc<Segment>)> {
         let segment = segment_at(&self.snapshot.segments, self.position)?;
-        let current = (Mapped::new(segment)?, &**segment);
+        let current = (Mapped::new(segment)?, segment);
         self.current = Some(current);
         Ok(current)
     }

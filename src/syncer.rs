@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use self::gather::{Gather, Gathering};
 use crate::chain::{Chain, Flusher};
 use crate::error::{Error, Result};
+use crate::event::{Announcer, Event};
 use crate::limits::HEADER_BYTES;
+use crate::lsn::Lsn;
 use crate::policy::SyncPolicy;
 use crate::primitive::{Arc, AtomicU64, Condvar, Mutex, Ordering, Patience, lock, wait_timeout};
 use crate::segment::Segment;
 use crate::stats::Counters;
 use crate::storage::Directory;
+use crate::trace;
 
 /// How far ahead of the tail the write faults are taken, after each sync, on the syncing thread.
 const POPULATE_AHEAD_BYTES: usize = 256 << 10;
@@ -27,6 +30,9 @@ pub(crate) struct Syncer {
     directory: Arc<Directory>,
     policy: SyncPolicy,
     counters: Arc<Counters>,
+    announcer: Arc<Announcer>,
+    /// A sync that takes so long is told.
+    slow: Duration,
     gathering: Gathering,
     /// How far ahead faults were taken.
     populated: AtomicU64,
@@ -38,8 +44,11 @@ impl Syncer {
         directory: Arc<Directory>,
         policy: SyncPolicy,
         counters: Arc<Counters>,
+        announcer: Arc<Announcer>,
+        slow: Duration,
     ) -> Self {
-        Self { chain, directory, policy, counters, gathering: Gathering::new(), populated: AtomicU64::new(0) }
+        let (gathering, populated) = (Gathering::new(), AtomicU64::new(0));
+        Self { chain, directory, policy, counters, announcer, slow, gathering, populated }
     }
 
     pub(crate) fn chain(&self) -> &Arc<Chain> {
@@ -62,11 +71,14 @@ impl Syncer {
     }
 
     fn carry_out(&self, position: u64, gather: Gather<'_>) -> Result<()> {
-        let mut run = Run { syncer: self, gather, patience: Patience::new(), reached: None };
+        let mut run = Run { syncer: self, gather, patience: Patience::new(), reached: None, failure: None };
         let outcome = self.chain.durability.wait(position, &mut run);
         // After the others were woken.
         if let Some(reached) = run.reached {
             self.take_faults(reached);
+        }
+        if let Some(error) = &run.failure {
+            trace::poisoned(error);
         }
         outcome
     }
@@ -108,6 +120,7 @@ impl Syncer {
     fn poison(&self, error: Error) -> Error {
         // First the note for the next opening, then the word to those who wait.
         self.directory.note_poisoned();
+        self.announcer.tell_failure(&error);
         self.chain.poison(error.clone());
         error
     }
@@ -120,6 +133,16 @@ struct Run<'a> {
     patience: Patience,
     /// How far it made the log durable.
     reached: Option<u64>,
+    /// Why it did not.
+    failure: Option<Error>,
+}
+
+impl Run<'_> {
+    #[cold]
+    fn fail(&mut self, error: Error) -> Error {
+        self.failure = Some(error.clone());
+        self.syncer.poison(error)
+    }
 }
 
 impl Flusher for Run<'_> {
@@ -129,25 +152,32 @@ impl Flusher for Run<'_> {
 
     fn target(&mut self) -> Result<u64> {
         let chain = &self.syncer.chain;
-        let target = chain.advance_published().map_err(|error| self.syncer.poison(error))?.position();
+        let target = chain.advance_published().map_err(|error| self.fail(error))?.position();
         if target <= chain.durability.durable() {
             // The claim that is waited for, or one before it, is still being written.
             self.patience.pause();
-            chain.see_progress_possible().map_err(|error| self.syncer.poison(error))?;
+            chain.see_progress_possible().map_err(|error| self.fail(error))?;
         }
         Ok(target)
     }
 
     fn flush(&mut self, from: u64, to: u64) -> Result<()> {
-        let Syncer { chain, directory, counters, .. } = self.syncer;
+        let Syncer { chain, directory, counters, announcer, slow, .. } = self.syncer;
         let began = Instant::now();
         let outcome = chain.flush_published(from, to, |segment, range| {
             let flushed = segment.body()?.region.flush(range);
             flushed.map_err(|error| Error::poisoned(&directory.segment_path(segment.base()), error))?;
             chain.see_whole(segment)
         });
-        outcome.map_err(|error| self.syncer.poison(error))?;
-        counters.note_sync(began.elapsed());
+        outcome.map_err(|error| {
+            counters.syncs.failures.add(1);
+            self.fail(error)
+        })?;
+        let took = began.elapsed();
+        counters.note_sync(took, chain.records_published());
+        if took >= *slow {
+            announcer.tell(|| Event::SyncSlow { took, durable: Lsn::new(to) });
+        }
         self.syncer.leave_hint(to);
         self.reached = Some(to);
         Ok(())
@@ -220,7 +250,7 @@ pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
             Ok(published) => published,
             Err(error) => {
                 // Nobody else syncs for those who wait under this policy.
-                syncer.poison(error);
+                trace::poisoned(&syncer.poison(error));
                 break;
             }
         };

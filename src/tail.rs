@@ -124,6 +124,14 @@ impl Source {
         }
     }
 
+    /// In a forked child nothing comes any more: it would wait for ever.
+    fn refuse_in_child(&self) -> Result<()> {
+        match self {
+            Self::Own(sleeper) => sleeper.chain().refuse_in_child(),
+            Self::Watched(_) => Ok(()),
+        }
+    }
+
     /// Where the log ends for good; `None` while it may grow.
     fn final_end(&self) -> Option<u64> {
         match self {
@@ -232,6 +240,9 @@ impl Tail {
             Ok(Look::Nothing) => {}
             other => return Poll::Ready(other.map(|look| self.pinned(&look))),
         }
+        if let Err(error) = self.source.refuse_in_child() {
+            return Poll::Ready(Err(error));
+        }
         let position = self.position;
         let Source::Own(sleeper) = &mut self.source else {
             return Poll::Ready(Err(Error::invalid_option(
@@ -258,6 +269,7 @@ impl Tail {
                 return Ok(look);
             }
             refuse_inside_claim()?;
+            self.source.refuse_in_child()?;
             let position = self.position;
             match &mut self.source {
                 Source::Watched(_) => patience.pause(),

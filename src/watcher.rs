@@ -96,6 +96,7 @@ impl Watcher {
                 return Ok(moved);
             }
             refuse_inside_claim()?;
+            self.sleeper.chain().refuse_in_child()?;
             if moment.goes_by() {
                 continue;
             }
@@ -141,6 +142,9 @@ impl Future for Watcher {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Lsn>> {
         if let Some(outcome) = self.look().transpose() {
             return Poll::Ready(outcome);
+        }
+        if let Err(error) = self.sleeper.chain().refuse_in_child() {
+            return Poll::Ready(Err(error));
         }
         let beyond = self.beyond;
         self.sleeper.register(beyond, context.waker());

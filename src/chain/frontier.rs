@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 use super::catalog::Catalog;
 use crate::error::Result;
 use crate::format::frame::{Parsed, frame_bytes};
-use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, lock};
+use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, Tally, lock};
 use crate::segment::Segment;
 use crate::segment::scan::{Damage, Mapped, Published};
 
@@ -18,6 +18,8 @@ pub(crate) struct Frontier {
     /// What the last walk found.
     published: CachePadded<AtomicU64>,
     records: AtomicU64,
+    /// Of their payloads.
+    payload_bytes: Tally,
     walk: Mutex<Walk>,
 }
 
@@ -25,6 +27,7 @@ pub(crate) struct Frontier {
 struct Walk {
     position: u64,
     records: u64,
+    payload_bytes: u64,
     /// The segment at `position`, held so that it stays mapped.
     segment: Option<Arc<Segment>>,
 }
@@ -34,7 +37,8 @@ impl Frontier {
         Self {
             published: CachePadded::new(AtomicU64::new(tail)),
             records: AtomicU64::new(0),
-            walk: Mutex::new(Walk { position: tail, records: 0, segment: None }),
+            payload_bytes: Tally::new(0),
+            walk: Mutex::new(Walk { position: tail, records: 0, payload_bytes: 0, segment: None }),
         }
     }
 
@@ -48,11 +52,16 @@ impl Frontier {
         self.records.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        self.payload_bytes.load(Ordering::Relaxed)
+    }
+
     /// Walks on from where the last walk stopped.
     pub(crate) fn advance(&self, catalog: &Catalog) -> Result<Published> {
         let mut walk = lock(&self.walk);
         let outcome = walk.run(catalog);
         self.records.store(walk.records, Ordering::Relaxed);
+        self.payload_bytes.store(walk.payload_bytes, Ordering::Relaxed);
         // PUBLISHED, release side: pairs with the acquire load in `last`. Stored once, at the end of the walk, so
         // that it never stands inside a batch: a batch's words are all there when its first one is.
         self.published.store(walk.position, Ordering::Release);
@@ -81,6 +90,7 @@ impl Walk {
                     Parsed::Padding { bytes } => bytes,
                     Parsed::Record { payload_len, .. } => {
                         self.records += 1;
+                        self.payload_bytes += payload_len;
                         frame_bytes(payload_len)
                     }
                     Parsed::Invalid => 0,

@@ -156,6 +156,15 @@ impl List {
         list
     }
 
+    /// One segment alone.
+    pub(crate) fn of(segment: Arc<Segment>) -> Self {
+        let number = segment.number();
+        let shift = segment.identity().segment_bytes.trailing_zeros();
+        let mut list = Self::new(number..number, shift, None);
+        list.push(segment);
+        list
+    }
+
     pub(crate) fn numbers(&self) -> Range<u64> {
         self.numbers.clone()
     }

@@ -4,6 +4,7 @@
 //! One `fetch_add` on one global position hands out the log. The segment of a claim is its position divided
 //! by the segment size, its slot in the ring that number modulo the slots. There is no rotation protocol.
 
+mod abandoned;
 mod catalog;
 mod durability;
 mod frontier;
@@ -29,6 +30,8 @@ pub(crate) use supply::Demand;
 pub(crate) use supply::Turn;
 pub(crate) use watch::Watch;
 
+use std::time::Instant;
+
 use crossbeam_utils::CachePadded;
 
 use self::frontier::Frontier;
@@ -38,10 +41,12 @@ use crate::error::{Error, Result};
 use crate::format::verify::Verifier;
 use crate::limits::{HEADER_BYTES, POSITION_MAX, claim_max};
 use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, Patience, lock};
+use crate::region::Home;
 use crate::segment::Segment;
 use crate::segment::claim::{Claimed, Place};
 use crate::segment::scan::Published;
 use crate::signal::Signal;
+use crate::stats::Distribution;
 
 /// Whether a claim waits for its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +100,9 @@ impl Geometry {
 pub(crate) struct Chain {
     /// The next position to claim, and the closed bit. The one contended line.
     cursor: CachePadded<AtomicU64>,
-    /// Claims are given out below this. Read-mostly; safety never depends on it.
-    limit: CachePadded<AtomicU64>,
+    /// The limit: claims are given out below it. Read-mostly; safety never depends on it, except that of a forked child,
+    /// where it is zero for ever.
+    home: Home,
     /// Told by every claim that ends. Read-mostly, as the limit is.
     grown: CachePadded<Signal>,
     pub(crate) durability: Durability,
@@ -109,6 +115,8 @@ pub(crate) struct Chain {
     supply: Supply,
     /// Why the cursor was closed, where that was not by closing the log.
     failure: Mutex<Option<Error>>,
+    /// How long appends waited for segments.
+    pub(crate) waits: Distribution,
 }
 
 impl Chain {
@@ -121,11 +129,13 @@ impl Chain {
         tail: u64,
         origin: Option<Origin>,
     ) -> Self {
+        // A model, and a log without threads of its own, is never forked.
+        let home = Home::new(origin.as_ref().is_some_and(|origin| origin.directory.has_threads()));
         let prepared_end = tail & !(geometry.segment_bytes() - 1);
         let numbers = geometry.number(start)..geometry.number(prepared_end);
         Self {
             cursor: CachePadded::new(AtomicU64::new(tail)),
-            limit: CachePadded::new(AtomicU64::new(0)),
+            home,
             grown: CachePadded::new(Signal::new()),
             durability: Durability::new(tail),
             geometry,
@@ -135,6 +145,7 @@ impl Chain {
             frontier: Frontier::new(tail),
             supply: Supply::new(prepared_end),
             failure: Mutex::new(None),
+            waits: Distribution::default(),
         }
     }
 
@@ -169,7 +180,7 @@ impl Chain {
         loop {
             // Relaxed: the limit only paces; what a claim touches is ordered by INSTALL.
             let claimed = self.cursor.load(Ordering::Relaxed);
-            if claimed + bytes > self.limit.load(Ordering::Relaxed) {
+            if claimed + bytes > self.home.limit().load(Ordering::Relaxed) {
                 self.wait_for_room(bytes, patient)?;
                 continue;
             }
@@ -233,17 +244,31 @@ impl Chain {
             let closed = closed.or_else(|| (patient == Patient::No).then(Error::would_block));
             closed.or_else(|| crate::reentry::refuse_inside_claim().err())
         };
-        self.supply.wait_installed(position, bytes, installed, refused)
+        let began = Instant::now();
+        let outcome = self.supply.wait_installed(position, bytes, installed, refused);
+        self.waits.note_time(began.elapsed());
+        outcome
     }
 
     #[cold]
     fn wait_for_room(&self, bytes: u64, patient: Patient) -> Result<()> {
+        self.refuse_in_child()?;
         if patient == Patient::No {
             return self.supply.ask(|| self.see_room(bytes));
         }
         // With a claim open, this thread could itself be what holds the preparer up.
         crate::reentry::refuse_inside_claim()?;
-        self.supply.wait_until(|| self.see_room(bytes))
+        let began = Instant::now();
+        let mut looks = 0;
+        let outcome = self.supply.wait_until(|| {
+            looks += 1;
+            self.see_room(bytes)
+        });
+        // Often the segment has just come.
+        if looks > 1 {
+            self.waits.note_time(began.elapsed());
+        }
+        outcome
     }
 
     /// Whether there is room, or why there will be none. The caller holds the supply's lock.
@@ -256,7 +281,7 @@ impl Chain {
         if claimed > POSITION_MAX {
             return Some(Err(Error::invalid_option("the log's positions are used up; begin a new log")));
         }
-        (claimed + bytes <= self.limit.load(Ordering::Relaxed)).then_some(Ok(()))
+        (claimed + bytes <= self.home.limit().load(Ordering::Relaxed)).then_some(Ok(()))
     }
 
     /// Why nothing is given out any more.
@@ -313,6 +338,10 @@ impl Chain {
     /// # Errors
     /// `Corrupt` when a header word in memory is none that a writer stores.
     pub(crate) fn advance_published(&self) -> Result<Published> {
+        if self.is_inherited() {
+            // Whoever held the walk's lock when the process was forked is not here to give it up.
+            return Ok(self.published());
+        }
         self.frontier.advance(&self.catalog)
     }
 
@@ -348,6 +377,11 @@ impl Chain {
     /// Records below the watermark, counted by whoever moved it.
     pub(crate) fn records_published(&self) -> u64 {
         self.frontier.records()
+    }
+
+    /// The same, and the bytes of their payloads.
+    pub(crate) fn published_so_far(&self) -> (u64, u64) {
+        (self.frontier.records(), self.frontier.payload_bytes())
     }
 
     // ---- The preparer's side -------------------------------------------------------------------------
@@ -386,7 +420,7 @@ impl Chain {
             },
             || {
                 // Relaxed: a hint, see `reserve`. INSTALL orders what the claims touch.
-                self.limit.store(end - self.geometry.slack(), Ordering::Relaxed);
+                self.home.limit().store(end - self.geometry.slack(), Ordering::Relaxed);
             },
         );
         self.tell_of_the_end();
@@ -415,7 +449,7 @@ impl Chain {
     /// Claims no longer heed the limit, until the next segment is installed.
     #[cfg(any(tidelog_loom, tidelog_shuttle))]
     pub(crate) fn lift_limit(&self) {
-        self.limit.store(POSITION_MAX, Ordering::Relaxed);
+        self.home.limit().store(POSITION_MAX, Ordering::Relaxed);
     }
 
     pub(crate) fn supply(&self) -> &Supply {

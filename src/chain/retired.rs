@@ -16,6 +16,11 @@ impl Retired {
         self.shelves.extend(shelves);
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.shelves.iter().map(|shelf| shelf.len()).sum::<u64>() + self.held.len() as u64
+    }
+
     /// Takes out the segments that nobody holds, one by one: their bytes may be written over.
     pub(crate) fn take_unpinned(&mut self, mut unpinned: impl FnMut(Segment)) {
         let shelves = core::mem::take(&mut self.shelves);

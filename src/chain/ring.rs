@@ -44,6 +44,9 @@ pub(crate) struct Ring {
 // all claims of its segment are published.
 unsafe impl Sync for Ring {}
 
+// A slot is changed by one store of an `Option<Arc>`, and no caller's code runs meanwhile: a panic finds it whole.
+impl std::panic::RefUnwindSafe for Ring {}
+
 impl Ring {
     pub(crate) fn new() -> Self {
         let empty =

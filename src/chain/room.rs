@@ -13,12 +13,16 @@ impl Chain {
     /// Ready when a claim of so many bytes is worth another try, or with the reason why none will succeed. Else `waker`
     /// is woken, once, when it is worth another look.
     pub(crate) fn poll_room(&self, turn: &mut Turn, bytes: u64, waker: &Waker) -> Poll<Result<()>> {
+        self.refuse_in_child()?;
         self.supply.poll_until(turn, waker, || self.see_room(bytes))
     }
 
     /// The task waits no more.
     pub(crate) fn leave_room(&self, turn: &mut Turn) {
-        self.supply.give_up(turn);
+        // (In a forked child whoever held the lock is not there to give it up.)
+        if !self.is_inherited() {
+            self.supply.give_up(turn);
+        }
     }
 }
 

@@ -25,6 +25,12 @@ pub(crate) struct Supply {
 #[cfg(feature = "testing")]
 struct Inline(Box<dyn Fn() + Send + Sync>);
 
+// It takes the locks that the keeper's thread would, and those say what a panic leaves.
+#[cfg(feature = "testing")]
+impl std::panic::UnwindSafe for Inline {}
+#[cfg(feature = "testing")]
+impl std::panic::RefUnwindSafe for Inline {}
+
 #[cfg(feature = "testing")]
 impl core::fmt::Debug for Inline {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

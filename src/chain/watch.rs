@@ -34,6 +34,11 @@ impl Watch {
         Ok(Self { directory, catalog, frontier: Frontier::new(from), settled: Mutex::new(from) })
     }
 
+    /// Which log it is, by its metadata as it is now.
+    pub(crate) fn log_id(&self) -> Result<[u8; 16]> {
+        read_meta(&self.directory).map(|meta| meta.log_id)
+    }
+
     /// Looks which segments there are now.
     pub(crate) fn refresh(&self) -> Result<()> {
         let mut settled = lock(&self.settled);

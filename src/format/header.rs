@@ -115,6 +115,8 @@ pub(crate) struct TailMark {
     pub(crate) durable: bool,
     /// A mark that is not durable counts only in the boot that made it.
     pub(crate) boot: [u8; 16],
+    /// When the segment was seen to be full, nanoseconds since 1970; zero where that was not noted.
+    pub(crate) sealed_unix_ns: u64,
 }
 
 impl TailMark {
@@ -125,15 +127,21 @@ impl TailMark {
             put(&mut out, 0, &mark.end.to_le_bytes());
             put(&mut out, 8, &u64::from(mark.durable).to_le_bytes());
             put(&mut out, 16, &mark.boot);
+            put(&mut out, 32, &mark.sealed_unix_ns.to_le_bytes());
             let crc = crc64(out.get(..56).unwrap_or_default()) ^ place_seed(identity);
             put(&mut out, 56, &crc.to_le_bytes());
         }
         out
     }
 
-    fn decode(bytes: &[u8], identity: &Identity) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8], identity: &Identity) -> Option<Self> {
         let crc = u64_at(bytes, 56) ^ place_seed(identity);
-        let mark = Self { end: u64_at(bytes, 0), durable: u64_at(bytes, 8) != 0, boot: array_at(bytes, 16) };
+        let mark = Self {
+            end: u64_at(bytes, 0),
+            durable: u64_at(bytes, 8) != 0,
+            boot: array_at(bytes, 16),
+            sealed_unix_ns: u64_at(bytes, 32),
+        };
         // Between two words, as frames are.
         let inside = mark.end.is_multiple_of(FRAME_ALIGN)
             && mark.end >= identity.base()

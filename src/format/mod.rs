@@ -7,6 +7,7 @@
 pub(crate) mod bytes;
 pub(crate) mod checksum;
 mod crc;
+pub(crate) mod cursor;
 pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod meta;

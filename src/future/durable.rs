@@ -49,6 +49,7 @@ impl Future for Durable {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.wish.chain().refuse_in_child()?;
         if !self.known && self.wish.chain().durability.durable() <= self.wish.position() {
             self.begin()?;
             self.known = true;

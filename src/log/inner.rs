@@ -1,15 +1,20 @@
 //! What the clones of a log share: its parts, how they are put to work, and how they end.
 
+use core::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::PoisonError;
 use std::thread::JoinHandle;
 
 use crate::append::Appended;
 use crate::chain::{Chain, Geometry, Origin};
+use crate::cursors::Cursors;
 use crate::error::{Error, Result};
+use crate::event::{Announcer, Event};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
 use crate::format::verify::Verifier;
-use crate::keeper::{Keeper, Marks, Stock};
+use crate::keeper::{Keeper, Marks, Retention, Stock};
 use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
 use crate::options::Options;
@@ -18,8 +23,10 @@ use crate::primitive::{Arc, Mutex, lock};
 use crate::recovery::{RecoveryReport, recover};
 use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
-use crate::storage::{Directory, Failure, Preparation};
+use crate::storage::{Directory, Preparation};
 use crate::syncer::{Deputy, Syncer, Ticker, run_periodic};
+use crate::telemetry::Telemetry;
+use crate::trace;
 
 /// The faults of this much are taken ahead when a segment is made ready, where every sync leaves new ones anyway.
 const POPULATE_DURABLE_BYTES: usize = 256 << 10;
@@ -28,16 +35,17 @@ pub(super) struct Inner {
     pub(super) chain: Arc<Chain>,
     pub(super) syncer: Arc<Syncer>,
     pub(super) deputy: Arc<Deputy>,
-    keeper: Arc<Keeper>,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) cursors: Arc<Cursors>,
+    pub(super) announcer: Arc<Announcer>,
     pub(super) directory: Arc<Directory>,
     ticker: Arc<Ticker>,
     pub(super) policy: SyncPolicy,
     /// What the policy says about appends.
     waits: bool,
     pub(super) counters: Arc<Counters>,
+    pub(super) telemetry: Arc<Telemetry>,
     pub(super) report: RecoveryReport,
-    /// What `log.meta` says; changed by one retirement at a time.
-    meta: Mutex<Meta>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// How far segments are marked, where no keeper's thread keeps that to itself.
     #[cfg(feature = "testing")]
@@ -50,14 +58,33 @@ impl Inner {
     pub(super) fn open(options: &Options, path: &Path) -> Result<Self> {
         let directory =
             Arc::new(Directory::lock_for_writing(options.storage(), path, options.any_file_system)?);
-        let recovered = recover(&directory, options)?;
+        let recovered = {
+            let _span = trace::recovery();
+            let recovered = recover(&directory, options)?;
+            trace::recovered(&recovered.report, recovered.report.truncated_bytes);
+            recovered
+        };
         let (meta, session) = (recovered.meta, recovered.session);
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
         let geometry = Geometry::new(meta.segment_bytes);
         let origin = Origin { log_id: meta.log_id, directory: Arc::clone(&directory) };
         let chain = Arc::new(Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin)));
+        let torn = recovered
+            .report
+            .torn_tail
+            .map(|_| Event::TornTail { end: recovered.report.end, bytes: recovered.report.truncated_bytes });
+        let announcer = Arc::new(Announcer::new(torn.into_iter().collect()));
+        let cursors = Cursors::open(&directory, meta.log_id, recovered.cursors, recovered.tail);
+        let cursors = Arc::new(cursors.map_err(|failure| {
+            if failure.device_failed {
+                directory.note_poisoned();
+            }
+            failure.error
+        })?);
         let policy = options.sync_policy;
         let counters = Arc::new(Counters::default());
+        let telemetry =
+            Arc::new(Telemetry::new(Arc::clone(&chain), Arc::clone(&directory), Arc::clone(&counters)));
         let populate_bytes = if policy.acknowledges_durable() {
             HEADER_BYTES as usize + POPULATE_DURABLE_BYTES
         } else {
@@ -76,7 +103,11 @@ impl Inner {
             },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),
+            telemetry: Arc::clone(&telemetry),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
+            cursors: Arc::clone(&cursors),
+            announcer: Arc::clone(&announcer),
+            retention: Retention::new(meta, options.retention, directory.storage().unix_nanos()),
         });
         if let Some(active) = recovered.active {
             chain.install(active);
@@ -86,8 +117,14 @@ impl Inner {
             keeper.prepare_next().map_err(|failure| failure.error)?;
             directory.create_meta(&meta)?;
         }
-        let syncer =
-            Arc::new(Syncer::new(Arc::clone(&chain), Arc::clone(&directory), policy, Arc::clone(&counters)));
+        let syncer = Arc::new(Syncer::new(
+            Arc::clone(&chain),
+            Arc::clone(&directory),
+            policy,
+            Arc::clone(&counters),
+            Arc::clone(&announcer),
+            options.slow_sync_after(),
+        ));
         #[cfg(feature = "testing")]
         let has_threads = directory.storage().has_threads();
         #[cfg(not(feature = "testing"))]
@@ -100,13 +137,15 @@ impl Inner {
             syncer,
             deputy,
             keeper,
+            cursors,
+            announcer,
             directory,
             ticker: Arc::new(Ticker::new()),
             policy,
             waits: policy.acknowledges_durable(),
             counters,
+            telemetry,
             report: recovered.report,
-            meta: Mutex::new(meta),
             threads: Mutex::new(Vec::new()),
             #[cfg(feature = "testing")]
             marks,
@@ -148,7 +187,14 @@ impl Inner {
         self.keeper.round(&mut lock(&self.marks), false);
     }
 
-    fn start_thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    fn start_thread(&self, name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        let (chain, path) = (Arc::clone(&self.chain), self.directory.path().to_owned());
+        let run = move || {
+            // Those who wait for its work would wait for ever.
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                chain.abandon(Error::thread_panicked(name, &path));
+            }
+        };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
         let thread =
             thread.map_err(|error| Error::io("cannot start a thread", self.directory.path(), error))?;
@@ -172,59 +218,33 @@ impl Inner {
     }
 
     pub(super) fn sync_all(&self) -> Result<()> {
+        self.chain.refuse_in_child()?;
         self.syncer.sync_to(self.chain.written_end())
     }
 
     pub(super) fn retire_before(&self, lsn: u64) -> Result<Lsn> {
-        let outcome = self.retire(lsn);
-        // Who waits for records that are gone. Whatever came of it: they may be gone although a file is not.
-        self.chain.tell_everybody();
-        outcome
+        self.chain.refuse_in_child()?;
+        self.keeper.retire_before(lsn)
     }
 
-    fn retire(&self, lsn: u64) -> Result<Lsn> {
-        let mut meta = lock(&self.meta);
-        if lsn > self.chain.claimed() {
-            return Err(Error::not_written(Lsn::new(lsn), Lsn::new(self.chain.claimed())));
-        }
-        let geometry = self.chain.geometry;
-        // The newest record's segment stays, so that there is always one to find the end of the log in.
-        let newest = self.chain.advance_published()?.position().saturating_sub(1);
-        let number = geometry.number(lsn).min(geometry.number(newest));
-        let start = number * geometry.segment_bytes();
-        if start > meta.start {
-            if self.chain.is_closed() {
-                return Err(self.chain.closed_error());
-            }
-            // First the new start, durably; from then on the files below it are nothing.
-            self.update_meta(&mut meta, start)?;
-            self.keeper.discard(self.chain.catalog.take_before(number))?;
-        }
-        Ok(Lsn::new(meta.start))
-    }
-
-    /// Writes the log's start, and how far it is durable by now.
-    fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
-        let proven = meta.proven.max(self.chain.durability.durable());
-        let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
-        if let Err(Failure { error, device_failed }) = self.directory.update_meta(meta, &next) {
-            if device_failed {
-                self.directory.note_poisoned();
-                self.chain.poison(Error::poisoned_by(&error));
-            }
-            return Err(error);
-        }
-        *meta = next;
-        Ok(())
+    pub(super) fn retention(&self) -> &Retention {
+        &self.keeper.retention
     }
 
     pub(super) fn close(&self) -> Result<()> {
+        self.chain.refuse_in_child()?;
+        if let Some(outcome) = &*lock(&self.closed) {
+            return outcome.clone();
+        }
+        let _span = trace::close(self.directory.path());
         // Before the lock: it wakes tasks, which is somebody else's code.
         self.chain.close();
         let outcome = self.close_once();
         // Everything is durable that ever will be.
         self.chain.tell_everybody();
-        outcome
+        // Without a lock, as strangers are told.
+        self.telemetry.report();
+        outcome.inspect_err(|error| trace::failed("close", error))
     }
 
     fn close_once(&self) -> Result<()> {
@@ -240,8 +260,15 @@ impl Inner {
             let _ = thread.join();
         }
         // Held until the directory is given up: a retirement under way comes before, a later one is refused.
-        let mut meta = lock(&self.meta);
+        let mut meta = self.keeper.retention.lock_meta();
         let outcome = self.finish(&mut meta);
+        let cursors = self.cursors.close().map_err(|failure| {
+            if failure.device_failed {
+                self.directory.note_poisoned();
+            }
+            failure.error
+        });
+        let outcome = outcome.and(cursors);
         if let Err(error) = &outcome {
             // Whoever still waits for durability gets the reason.
             self.chain.poison(error.clone());
@@ -249,8 +276,17 @@ impl Inner {
         self.chain.catalog.map_held();
         let released = self.directory.release();
         let outcome = outcome.and(released);
+        self.announcer.close();
         *closed = Some(outcome.clone());
         outcome
+    }
+
+    /// In a forked child: nothing of the log is this process' to end. Its threads are not here to be waited for, nor even to
+    /// be let go of.
+    fn abandon(&mut self) {
+        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _never_dropped = ManuallyDrop::new(core::mem::take(threads));
+        self.directory.abandon();
     }
 
     /// Makes everything durable, and leaves the mark that lets the next opening trust it without a look.
@@ -272,7 +308,12 @@ impl Inner {
         if let Some((segment, body)) = last.as_deref().and_then(|last| Some((last, last.mapped_body()?)))
             && body.region.is_writable()
         {
-            segment.store_tail_mark(TailMark { end, durable: true, boot: self.directory.boot().0 });
+            segment.store_tail_mark(TailMark {
+                end,
+                durable: true,
+                boot: self.directory.boot().0,
+                sealed_unix_ns: 0,
+            });
             let flushed = body.region.flush(0..HEADER_BYTES as usize);
             flushed.map_err(|error| {
                 Error::io("cannot mark the log closed", &self.directory.segment_path(segment.base()), error)
@@ -280,13 +321,20 @@ impl Inner {
             segment.see_whole()?;
         }
         // Evidence outside of the segments, should they go missing.
-        self.update_meta(meta, meta.start)
+        self.keeper.update_meta(meta, meta.start)
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if self.chain.is_inherited() {
+            self.abandon();
+            return;
+        }
         // Nobody is left to be told; `close` is for those who want to know.
         let _ = self.close();
     }
 }
+
+#[cfg(all(test, not(any(tidelog_loom, tidelog_shuttle))))]
+mod tests;

@@ -1,5 +1,7 @@
 //! The handle: composes the parts, decides nothing.
 
+mod background;
+mod cursor;
 mod inner;
 #[cfg(feature = "futures")]
 mod sink;
@@ -7,6 +9,8 @@ mod tasks;
 
 use core::fmt;
 use std::path::Path;
+
+pub use self::cursor::Cursor;
 
 use self::inner::Inner;
 #[cfg(feature = "futures")]
@@ -22,14 +26,18 @@ use crate::record::PinnedRecord;
 use crate::recovery::RecoveryReport;
 use crate::reentry::refuse_inside_claim;
 use crate::snapshot::Snapshot;
-use crate::stats::Stats;
+use crate::stats::{Stats, Watermarks};
 use crate::tail::Tail;
+use crate::trace;
 use crate::watcher::Watcher;
 
 /// An append-only log in a directory.
 ///
 /// All methods take `&self` and may be called from any number of threads; appending takes no lock. Clones are
 /// the same log. It is closed by [`close`](Self::close), or as well as possible when the last clone is dropped.
+///
+/// A process that is forked off has no part in the log: there calls that would change it or read from it give
+/// [`Forked`](crate::ErrorKind::Forked), and dropping it changes nothing on disk. `docs/DURABILITY.md` says more.
 ///
 /// ```
 /// let dir = tempfile::tempdir()?;
@@ -49,21 +57,6 @@ pub struct Log {
     inner: std::sync::Arc<Inner>,
 }
 
-/// How far a log is: `start <= durable <= published <= claimed`, except that `start` passes `durable` when
-/// records are retired that were never synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Watermarks {
-    /// The first LSN that is left.
-    pub start: Lsn,
-    /// Everything below is on stable storage.
-    pub durable: Lsn,
-    /// Everything below can be read.
-    pub published: Lsn,
-    /// Everything below is taken; where the next record goes.
-    pub claimed: Lsn,
-}
-
 impl Options {
     /// Opens the log in `directory`, or creates it.
     ///
@@ -76,7 +69,10 @@ impl Options {
     ///   [`Unsupported`](crate::ErrorKind::Unsupported).
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<Log> {
         self.validate()?;
-        Inner::open(self, directory.as_ref()).map(|inner| Log { inner: std::sync::Arc::new(inner) })
+        let directory = directory.as_ref();
+        let _span = trace::open(directory);
+        let opened = Inner::open(self, directory).inspect_err(|error| trace::failed("open", error));
+        opened.map(|inner| Log { inner: std::sync::Arc::new(inner) })
     }
 }
 
@@ -194,6 +190,7 @@ impl Log {
     /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): inside a closure of `append_with`.
     pub fn wait_durable(&self, lsn: Lsn) -> Result<()> {
         let inner = &*self.inner;
+        inner.chain.refuse_in_child()?;
         let end = inner.chain.written_end();
         if lsn.get() >= end {
             return Err(Error::not_written(lsn, Lsn::new(end)));
@@ -229,6 +226,7 @@ impl Log {
     /// Should a header word in memory be damaged, the snapshot ends before it; `sync` and reads there tell.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        self.inner.counters.snapshots.add(1);
         Snapshot::of(&self.inner.chain)
     }
 
@@ -253,7 +251,13 @@ impl Log {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read(&self, lsn: Lsn) -> Result<PinnedRecord> {
-        read_live(&self.inner.chain, lsn.get())
+        self.inner.chain.refuse_in_child()?;
+        self.inner.counters.reads.add(1);
+        read_live(&self.inner.chain, lsn.get()).inspect_err(|error| {
+            if error.is_corruption() {
+                self.inner.announcer.tell_failure(error);
+            }
+        })
     }
 
     /// Follows the log from `from` on: an LSN that was appended, or a watermark. It sees records when they are
@@ -262,7 +266,7 @@ impl Log {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn tail(&self, from: Lsn) -> Result<Tail> {
-        Tail::new(Arc::clone(&self.inner.chain), from, Progress::Published)
+        self.tail_of(from, Progress::Published)
     }
 
     /// The same, but it sees records when they are durable. It syncs nothing by itself: it follows the syncs of the
@@ -282,7 +286,14 @@ impl Log {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn tail_durable(&self, from: Lsn) -> Result<Tail> {
-        Tail::new(Arc::clone(&self.inner.chain), from, Progress::Durable)
+        self.tail_of(from, Progress::Durable)
+    }
+
+    fn tail_of(&self, from: Lsn, progress: Progress) -> Result<Tail> {
+        self.inner.chain.refuse_in_child()?;
+        let tail = Tail::new(Arc::clone(&self.inner.chain), from, progress)?;
+        self.inner.counters.tails.add(1);
+        Ok(tail)
     }
 
     /// Tells when the published watermark has passed `beyond`, and then again each time that it moves on. See
@@ -308,6 +319,8 @@ impl Log {
     /// # Errors
     /// * [`NotWritten`](crate::ErrorKind::NotWritten): the LSN lies beyond the log's end.
     /// * [`Closed`](crate::ErrorKind::Closed): there is something to drop, and the log is closed.
+    /// * [`Held`](crate::ErrorKind::Held): a cursor gates what was to be dropped, and nothing was; the error has its file and
+    ///   its position. [`Corrupt`](crate::ErrorKind::Corrupt): the file of a cursor is damaged, so that it may be a gate.
     /// * [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock): inside a closure of `append_with`.
     /// * [`Io`](crate::ErrorKind::Io), [`StorageFull`](crate::ErrorKind::StorageFull): the new start could not be
     ///   written, and then nothing was dropped; or a file could not be removed, and the next opening does it.
@@ -332,7 +345,13 @@ impl Log {
     pub fn retire_before(&self, lsn: Lsn) -> Result<Lsn> {
         // Somebody who closes the log may hold the lock that is taken here, and wait for this thread's claim.
         refuse_inside_claim()?;
-        self.inner.retire_before(lsn.get())
+        let _span = trace::retire(lsn.get());
+        let outcome = self.inner.retire_before(lsn.get());
+        match &outcome {
+            Ok(start) => trace::retired(start.get()),
+            Err(error) => trace::failed("retire", error),
+        }
+        outcome
     }
 
     /// How far the log is. It looks how far the log is published, in time proportional to what was appended since
@@ -350,15 +369,7 @@ impl Log {
     /// ```
     #[must_use]
     pub fn watermarks(&self) -> Watermarks {
-        let chain = &self.inner.chain;
-        let durable = chain.durability.durable();
-        let published = chain.advance_published().unwrap_or_else(|_| chain.published()).position();
-        Watermarks {
-            start: Lsn::new(chain.catalog.start()),
-            durable: Lsn::new(durable),
-            published: Lsn::new(published),
-            claimed: Lsn::new(chain.claimed()),
-        }
+        self.inner.telemetry.watermarks()
     }
 
     /// What opening the log found.
@@ -367,17 +378,22 @@ impl Log {
         &self.inner.report
     }
 
-    /// Does what the background would do by now, for a log on a simulated disk without threads: prepares segments,
-    /// marks those that are full, and lets go of retired ones.
-    #[cfg(feature = "testing")]
-    pub fn upkeep(&self) {
-        self.inner.upkeep();
-    }
-
-    /// What the log has done since.
+    /// What the log has done since it was opened, and how far it is. Like [`watermarks`](Self::watermarks) it looks how far
+    /// the log is published.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.counters.snapshot(self.inner.chain.records_published())
+        self.inner.telemetry.stats()
+    }
+
+    /// Reports the log's [`stats`](Self::stats) to the recorder of the `metrics` facade, which the log does by itself
+    /// once a second and when it is closed: for exporters that ask just before they are read, and for recorders of one
+    /// thread alone. `docs/METRICS.md` lists what is reported.
+    ///
+    /// Counters and gauges are set to what they are since the opening; a histogram is given the values that it has not
+    /// been given yet. So install the recorder before the log is opened.
+    #[cfg(feature = "metrics")]
+    pub fn report_metrics(&self) {
+        self.inner.telemetry.report();
     }
 
     /// The policy it was opened with.

@@ -35,6 +35,8 @@ pub(crate) struct Recovered {
     pub(crate) active: Option<Arc<Segment>>,
     pub(crate) spares: Vec<Spare>,
     pub(crate) next_spare: u64,
+    /// Names of cursors that are there.
+    pub(crate) cursors: Vec<String>,
     pub(crate) report: RecoveryReport,
     /// There was no log: the metadata is to be written once the first segment stands.
     pub(crate) created: bool,
@@ -173,6 +175,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         active,
         spares: open_spares(directory, &spares, &meta, options)?,
         next_spare,
+        cursors: listing.cursors,
         report,
         created: false,
     })
@@ -238,6 +241,7 @@ fn create(
         active: None,
         spares: Vec::new(),
         next_spare: listing.spares.last().map_or(0, |number| number + 1),
+        cursors: listing.cursors.clone(),
         report,
         created: true,
     })

@@ -54,7 +54,15 @@ pub(super) fn repair(
     }
     // Now that they are durable, they can be marked so; the next opening need not look into them.
     for suspect in &suspects {
-        let mark = TailMark { end: suspect.end(), durable: true, boot: directory.boot().0 };
+        let sealed = suspect.header.tail_mark.filter(|mark| mark.end == suspect.end());
+        let sealed = sealed.map(|mark| mark.sealed_unix_ns).filter(|at| *at != 0);
+        let mark = TailMark {
+            end: suspect.end(),
+            durable: true,
+            boot: directory.boot().0,
+            // Its writer may have died before it noted the time: at the latest by now.
+            sealed_unix_ns: sealed.unwrap_or_else(|| directory.storage().unix_nanos()),
+        };
         let bytes = TailMark::encode(Some(mark), &suspect.header.identity);
         let marked = suspect.open().and_then(|file| file.write_all_at(&bytes, AT_TAIL_MARK as u64));
         marked.map_err(failed(suspect.base()))?;

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+#[cfg(feature = "testing")]
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -32,7 +34,7 @@ enum Memory {
 
 /// A mapping of a simulated file.
 #[cfg(feature = "testing")]
-pub(crate) trait Simulated: core::fmt::Debug + Send + Sync {
+pub(crate) trait Simulated: core::fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// The bytes, always at the same place.
     fn words(&self) -> &[AtomicU64];
 

@@ -119,15 +119,28 @@ impl Segment {
             .map_err(|error| Error::poisoned(&directory.segment_path(self.base()), error))
     }
 
-    /// Records in the header how far the segment is written; the kernel writes it back with time.
-    pub(crate) fn store_tail_mark(&self, mark: TailMark) {
-        if let Some(body) = self.body.get().filter(|body| body.region.is_writable()) {
-            let bytes = TailMark::encode(Some(mark), &self.identity);
-            for (index, chunk) in bytes.chunks_exact(8).enumerate() {
-                let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
-                body.region.store_relaxed(header::AT_TAIL_MARK + index * 8, word);
-            }
+    /// Records in the header how far the segment is written; the kernel writes it back with time. A mark that is made
+    /// again keeps the time that the first one noted. True when it is the first one there that notes a time.
+    pub(crate) fn store_tail_mark(&self, mark: TailMark) -> bool {
+        let Some(body) = self.body.get().filter(|body| body.region.is_writable()) else { return false };
+        let noted = self.tail_mark().filter(|noted| noted.end == mark.end && noted.sealed_unix_ns != 0);
+        let kept = noted.map_or(mark, |noted| TailMark { sealed_unix_ns: noted.sealed_unix_ns, ..mark });
+        let bytes = TailMark::encode(Some(kept), &self.identity);
+        for (index, chunk) in bytes.chunks_exact(8).enumerate() {
+            let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+            body.region.store_relaxed(header::AT_TAIL_MARK + index * 8, word);
         }
+        noted.is_none() && mark.sealed_unix_ns != 0
+    }
+
+    /// The tail mark in the header of a segment that is mapped.
+    pub(crate) fn tail_mark(&self) -> Option<TailMark> {
+        let header = self.body.get()?.region.view(header::AT_TAIL_MARK);
+        let mut bytes = [0; header::TAIL_MARK_BYTES];
+        for (index, chunk) in bytes.chunks_exact_mut(8).enumerate() {
+            chunk.copy_from_slice(&header.load_acquire(index as u64 * 8)?.to_le_bytes());
+        }
+        TailMark::decode(&bytes, &self.identity)
     }
 
     /// Stores the durable watermark in the header, as evidence for the next opening. It is a store to the page
@@ -147,6 +160,7 @@ impl Segment {
         match directory.read_meta() {
             Ok(Some(meta)) if base < meta.start => Error::retired(Lsn::new(lsn), Lsn::new(meta.start)),
             _ => {
+                directory.note_corruption();
                 let path = directory.segment_path(base);
                 Error::corrupt("the segment's file is missing", &path, 0, Some(Lsn::new(base)))
             }
@@ -157,6 +171,9 @@ impl Segment {
     #[cold]
     pub(crate) fn corrupt(&self, lsn: u64, what: &str) -> Error {
         let directory = self.directory.as_ref();
+        if let Some(directory) = directory {
+            directory.note_corruption();
+        }
         let name = crate::format::name::segment(self.base());
         let path = directory.map_or_else(|| name.clone().into(), |directory| directory.path().join(&name));
         Error::corrupt(what, &path, self.file_offset(lsn) as u64, Some(Lsn::new(lsn)))

@@ -52,6 +52,12 @@ impl Frame {
         self.offset + frame_bytes(self.payload_len)
     }
 
+    /// The frame at `offset` of the record whose payload was read there.
+    #[inline]
+    pub(crate) const fn read_at(offset: u64, payload: &[u8]) -> Self {
+        Self { kind: Kind::Record, offset, payload_len: payload.len() as u64, extra: 0 }
+    }
+
     /// Where the payload begins.
     #[inline]
     pub(crate) const fn payload_offset(&self) -> u64 {
@@ -163,6 +169,11 @@ impl Published {
     pub(crate) const fn position(self) -> u64 {
         self.0
     }
+
+    /// The same, or less.
+    pub(crate) fn at_most(self, position: u64) -> Self {
+        Self(self.0.min(position))
+    }
 }
 
 /// The frames of a mapped segment, for code that walks from boundary to boundary or stays below the
@@ -217,6 +228,15 @@ impl<'a> Mapped<'a> {
         let payload = unsafe { self.view.slice(frame.payload_offset(), frame.payload_len) };
         // `examine` found it in the segment.
         payload.unwrap_or_default()
+    }
+
+    /// All that is published of the segment, from its first frame on: headers, payloads and padding.
+    #[cfg(feature = "bytes")]
+    pub(crate) fn published(&self, end: Published) -> &'a [u8] {
+        let len = end.position().saturating_sub(self.base).min(self.segment_bytes);
+        // SAFETY: `end` proves that every frame below it was seen published, and published bytes are never written again
+        // while the segment is mapped by anyone.
+        unsafe { self.view.slice(0, len) }.unwrap_or_default()
     }
 }
 

@@ -4,6 +4,7 @@
 use core::fmt;
 use std::ffi::OsStr;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
 
 use super::Boot;
@@ -14,7 +15,7 @@ use crate::region::Region;
 pub(crate) type SharedStorage = std::sync::Arc<dyn Storage>;
 
 /// Directories, files by name, and what the machine tells about itself.
-pub(crate) trait Storage: fmt::Debug + Send + Sync {
+pub(crate) trait Storage: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// The boot that this process runs in.
     fn boot(&self) -> io::Result<Boot>;
 
@@ -98,7 +99,7 @@ pub(crate) struct Extent {
 /// An open file. Its lock, if it takes one, lasts until it and all mappings made of it are gone.
 pub(crate) type File = Box<dyn StorageFile>;
 
-pub(crate) trait StorageFile: fmt::Debug + Send + Sync {
+pub(crate) trait StorageFile: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     fn len(&self) -> io::Result<u64>;
 
     /// Reads at most so much; zero at the end of the file.

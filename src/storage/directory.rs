@@ -17,6 +17,7 @@ use crate::limits::{HEADER_BYTES, MAPPED_MAX};
 use crate::lsn::Lsn;
 use crate::primitive::{Mutex, Patience, lock};
 use crate::region::Region;
+use crate::stats::Counter;
 
 /// The directory of a log, held by its writer or looked at by a reader.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Directory {
     mapped: Counted,
     /// After the writer closed: keeps a later writer from recycling files that are still mapped here.
     pins: Mutex<Option<File>>,
+    /// How often damage was met in a segment.
+    corruption_events: Counter,
 }
 
 /// The files of a log, by what they are.
@@ -42,6 +45,8 @@ pub(crate) struct Listing {
     pub(crate) segments: Vec<u64>,
     pub(crate) spares: Vec<u64>,
     pub(crate) temporaries: Vec<PathBuf>,
+    /// Names of cursors, ascending.
+    pub(crate) cursors: Vec<String>,
 }
 
 impl Directory {
@@ -73,6 +78,7 @@ impl Directory {
             meta_is_durable,
             mapped: Counted::default(),
             pins,
+            corruption_events: Counter::default(),
         })
     }
 
@@ -95,7 +101,33 @@ impl Directory {
             meta_is_durable,
             mapped: Counted::default(),
             pins,
+            corruption_events: Counter::default(),
         })
+    }
+
+    /// Whether a log in it runs threads of its own.
+    pub(crate) fn has_threads(&self) -> bool {
+        #[cfg(feature = "testing")]
+        if !self.storage.has_threads() {
+            return false;
+        }
+        true
+    }
+
+    /// In a forked child: lets go of the lock file, which is its parent's to unlock, so that it does not stay locked when
+    /// the parent has died.
+    pub(crate) fn abandon(&self) {
+        if let Ok(mut held) = self.lock.try_lock() {
+            *held = None;
+        }
+    }
+
+    pub(crate) fn note_corruption(&self) {
+        self.corruption_events.add(1);
+    }
+
+    pub(crate) fn corruption_events(&self) -> u64 {
+        self.corruption_events.get()
     }
 
     pub(crate) fn storage(&self) -> &SharedStorage {
@@ -181,11 +213,15 @@ impl Directory {
             Name::Segment(base) => listing.segments.push(base),
             Name::Spare(number) => listing.spares.push(number),
             Name::Temporary => listing.temporaries.push(self.path.join(entry)),
+            Name::Cursor => {
+                listing.cursors.extend(entry.to_str().and_then(name::cursor_of).map(str::to_owned));
+            }
             Name::Own | Name::Foreign => {}
         };
         self.storage.list(&self.path, &mut sort).map_err(failed)?;
         listing.segments.sort_unstable();
         listing.spares.sort_unstable();
+        listing.cursors.sort_unstable();
         Ok(listing)
     }
 
@@ -324,7 +360,7 @@ impl Directory {
     /// Maps a segment for reading. Without the writer's lock, takes a shared lock on the file, so that the
     /// writer does not recycle it. The mapping keeps the opened file, and with it the lock, without a descriptor.
     pub(crate) fn map_for_reading(&self, identity: &Identity) -> Result<Body> {
-        self.try_map_for_reading(identity).map_err(|error| {
+        let outcome = self.try_map_for_reading(identity).map_err(|error| {
             // A file that another process retired meanwhile is missing, about to be recycled, or another segment.
             match self.read_meta() {
                 Ok(Some(meta)) if identity.base() < meta.start => {
@@ -332,7 +368,11 @@ impl Directory {
                 }
                 _ => error,
             }
-        })
+        });
+        if matches!(&outcome, Err(error) if error.is_corruption()) {
+            self.note_corruption();
+        }
+        outcome
     }
 
     fn try_map_for_reading(&self, identity: &Identity) -> Result<Body> {
@@ -424,7 +464,7 @@ fn admit(storage: &dyn Storage, path: &Path, any_file_system: bool) -> Result<()
     }
 }
 
-fn refuse(error: HeaderError, path: &Path) -> Error {
+pub(super) fn refuse(error: HeaderError, path: &Path) -> Error {
     match error {
         HeaderError::Corrupt(what) => Error::corrupt(what, path, 0, None),
         HeaderError::Version(version) => Error::unsupported(

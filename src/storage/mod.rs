@@ -2,6 +2,7 @@
 
 mod backend;
 mod body;
+mod cursor;
 mod directory;
 mod failure;
 mod filesystem;

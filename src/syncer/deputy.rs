@@ -1,5 +1,7 @@
 //! A thread that carries out syncs for tasks, which must not wait for one.
 
+use core::mem::ManuallyDrop;
+use std::sync::PoisonError;
 use std::thread::JoinHandle;
 
 use super::{Syncer, go_on};
@@ -68,6 +70,16 @@ impl Deputy {
         if let Stage::Running(thread) = stage {
             // A thread that panicked has told so by itself.
             let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Deputy {
+    fn drop(&mut self) {
+        if self.syncer.chain.is_inherited() {
+            // In a forked child the thread is not here to be let go of.
+            let stage = self.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let _never_dropped = ManuallyDrop::new(core::mem::replace(stage, Stage::Dismissed));
         }
     }
 }

@@ -10,6 +10,7 @@ mod sparse;
 mod support;
 
 mod follow;
+mod fork;
 mod full_disk;
 mod lifecycle;
 mod long_logs;

@@ -2,24 +2,11 @@
 
 use std::time::Duration;
 
-use tidelog::{
-    Checksum, Error, ErrorKind, LastClose, Log, LogReader, Lsn, Options, PinnedRecord, Record, Records,
-    RecoveryReport, SegmentSnapshot, Snapshot, Stats, SyncPolicy, Tail, TailRecords, Watcher, Watermarks,
-};
+use tidelog::{Checksum, ErrorKind, LastClose, Log, LogReader, Lsn, Options, SyncPolicy};
 
 use crate::support::{
     SEGMENT, collect, contents, eventually, fill, names, new_log, options, returns, segment_name,
 };
-
-#[test]
-fn public_types_can_be_shared_between_threads() {
-    fn shared<T: Send + Sync>() {}
-    fn sent<T: Send>() {}
-    shared::<(Log, LogReader, Snapshot, PinnedRecord, Record<'_>, Error, Options)>();
-    shared::<(Lsn, Stats, Watermarks, RecoveryReport, SyncPolicy, Checksum)>();
-    shared::<(SegmentSnapshot<'_>, Records<'_>)>();
-    sent::<(Tail, TailRecords, Watcher)>();
-}
 
 #[test]
 fn options_out_of_range_are_refused_and_create_nothing() {

@@ -11,6 +11,7 @@ mod support;
 
 mod checker;
 mod child;
+mod cursors;
 mod park;
 mod random;
 mod readers;

@@ -1,9 +1,12 @@
 //! Tests on the simulated disk: what power cuts leave, the Nth call that fails, a device that fills up. Needs the
 //! feature `testing`: `cargo test --features testing --test sim`.
 
+mod cursor_errors;
+mod cursors;
 mod disk;
 mod follow;
 mod found;
 mod full;
+mod retention;
 mod support;
 mod sync_errors;

@@ -60,13 +60,16 @@ fn threads(count: u64, each: u64) -> (Duration, u64) {
     (began.elapsed(), log.stats().syncs)
 }
 
+/// So many that append so many records each: how long it took, and how many syncs.
+type Way = fn(u64, u64) -> (Duration, u64);
+
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let rounds = if quick { 3 } else { 5 };
     println!("{:>6}  {:>8}  {:>11}  {:>11}  {:>12}", "", "", "records/s", "latency us", "records/sync");
     for count in [1, 64, 1000] {
         let each = records(count, quick);
-        let ways: [(&str, fn(u64, u64) -> (Duration, u64)); 2] = [("tasks", tasks), ("threads", threads)];
+        let ways: [(&str, Way); 2] = [("tasks", tasks), ("threads", threads)];
         let mut best = [(f64::MIN, 0.0); 2];
         for _ in 0..rounds {
             for (index, (_, way)) in ways.iter().enumerate() {

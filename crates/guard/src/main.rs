@@ -1,11 +1,12 @@
 //! Counts the instructions of tidelog's operations, and compares them with those of an earlier commit.
 //!
-//! `cargo run --release -p tidelog-guard -- [--base REVISION] [--limit PERCENT]`
+//! `cargo run --release -p tidelog-guard -- [--base REVISION] [--limit PERCENT] [--features LIST]`
 //!
 //! Both trees are built with the same flags and run under callgrind, one thread counted, so that the figures do not
 //! depend on what else the machine does. Each is run twice, to show what they are worth. The base is the commit before
 //! the tree that stands here: `HEAD` when something is not committed, else the one before it. It fails when an
 //! operation takes over 5 percent more instructions than at the base, unless `crates/guard/accepted.txt` allows them.
+//! With `--base HEAD --features metrics,tracing` it tells what optional features cost.
 //!
 //! valgrind is taken from the system, or fetched with `apt-get` and unpacked into `target/guard`. Where it cannot be had
 //! the guard says so and passes; with `TIDELOG_NO_SKIP=1` it fails.
@@ -41,11 +42,13 @@ impl From<String> for Failure {
 struct Arguments {
     base: Option<String>,
     limit_percent: f64,
+    /// With which the tree that stands here is built.
+    features: String,
 }
 
 impl Arguments {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut parsed = Self { base: None, limit_percent: LIMIT_PERCENT };
+        let mut parsed = Self { base: None, limit_percent: LIMIT_PERCENT, features: String::new() };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
@@ -54,7 +57,12 @@ impl Arguments {
                     parsed.limit_percent =
                         value()?.parse().map_err(|_| "--limit needs a number".to_owned())?;
                 }
-                _ => return Err(format!("unknown option {argument}; use --base REVISION, --limit PERCENT")),
+                "--features" => parsed.features = value()?,
+                _ => {
+                    return Err(format!(
+                        "unknown option {argument}; use --base REVISION, --limit PERCENT, --features LIST"
+                    ));
+                }
             }
         }
         Ok(parsed)
@@ -97,7 +105,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let callgrind = Callgrind::find(&home).map_err(Failure::Skipped)?;
     let revision = tree::base(&root, arguments.base.as_deref()).map_err(Failure::Skipped)?;
     let base = Tree::of_commit(&root, &home, &revision)?;
-    let here = Tree::standing(&root);
+    let here = Tree::standing(&root, &arguments.features);
     println!("guard: against {}", tree::describe(&root, &revision)?);
     let base_program = base.build(&root, &home).map_err(|error| {
         Failure::Skipped(format!("the operations cannot be built against {revision}: {error}"))

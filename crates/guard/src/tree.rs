@@ -46,12 +46,14 @@ pub fn describe(root: &Path, revision: &str) -> Result<String, String> {
 pub struct Tree {
     name: &'static str,
     source: PathBuf,
+    /// Of tidelog, with commas between.
+    features: String,
 }
 
 impl Tree {
     /// The tree as it stands.
-    pub fn standing(root: &Path) -> Self {
-        Self { name: "here", source: root.to_owned() }
+    pub fn standing(root: &Path, features: &str) -> Self {
+        Self { name: "here", source: root.to_owned(), features: features.to_owned() }
     }
 
     /// A copy of a commit, in a folder named after it: cargo tells versions apart by the place.
@@ -70,7 +72,7 @@ impl Tree {
             output(Command::new("tar").current_dir(&source).args(["-xf", &archive]))?;
             fs::write(source.join("complete"), "").map_err(io)?;
         }
-        Ok(Self { name: "base", source })
+        Ok(Self { name: "base", source, features: String::new() })
     }
 
     /// Builds the operations of the tree that stands here against this one, and tells where the program is.
@@ -85,10 +87,11 @@ impl Tree {
         let name = format!("tidelog-guard-{}", self.name);
         let text = format!(
             "[workspace]\n\n[package]\nname = \"{name}\"\nedition = \"2024\"\n\n\
-             [dependencies]\ntidelog = {{ path = {:?} }}\n\n\
+             [dependencies]\ntidelog = {{ path = {:?}, features = {:?} }}\n\n\
              [[bin]]\nname = \"{name}\"\npath = {:?}\n\n\
              [profile.release]\ncodegen-units = 1\ndebug = 1\n",
             self.source,
+            self.features.split(',').filter(|feature| !feature.is_empty()).collect::<Vec<_>>(),
             root.join("crates/guard/src/work.rs"),
         );
         fs::write(&manifest, text).map_err(io)?;

@@ -129,8 +129,8 @@ mutants! {
         LOOM "claim" "a_straddling_claim_pads_both_parts",
         "a claim that straddles pads both parts";
     overrun_not_awaited: "src/chain/mod.rs",
-        "self.supply.wait_installed(position, bytes, installed, refused)\n"
-        => "let _ = (position, bytes, installed, refused);\n        Ok(())\n",
+        "let outcome = self.supply.wait_installed(position, bytes, installed, refused);\n"
+        => "let _ = (position, bytes, installed, refused);\n        let outcome = Ok(());\n",
         LOOM "claim" "claims_overrun_the_prepared_segments",
         "a claim beyond the prepared segments waits for its segment";
     nested_claim_waits "quick": "src/chain/mod.rs",
@@ -408,11 +408,72 @@ mutants! {
         "if matches!(file.try_lock(), Ok(true)) {" => "if file.try_lock().is_ok() {",
         SIM "sim" "disk::a_reader_keeps_a_file_from_being_recycled",
         "a file that a reader has mapped is not recycled";
-    retired_before_the_start_is_durable: "src/log/inner.rs",
-        "            self.update_meta(&mut meta, start)?;\n            self.keeper.discard(self.chain.catalog.take_before(number))?;"
-        => "            self.keeper.discard(self.chain.catalog.take_before(number))?;\n            self.update_meta(&mut meta, start)?;",
+    retired_before_the_start_is_durable: "src/keeper/retention.rs",
+        "        self.update_meta(meta, start)?;\n"
+        => "        self.discard(self.chain.catalog.take_before(number))?;\n        self.update_meta(meta, start)?;\n",
         EXPLORER "explorer" "crash_states_keep_every_promise",
         "the log's start is durable before files below it go";
+    cursor_in_one_slot "quick": "src/cursors/entry.rs",
+        "        let other = 1 - state.slot;" => "        let other = state.slot;",
+        SIM "sim" "cursors::the_power_goes_at_every_moment_of_every_commit",
+        "a commit never writes over the slot that is on the device";
+    cursor_not_settled: "src/cursors/entry.rs",
+        "        if state.settled.is_none() {\n" => "        if state.settled.is_none() && state.now.generation == u64::MAX {\n",
+        SIM "sim" "cursors::a_kill_takes_nothing_back",
+        "what an earlier process left in the page cache is synced before the other slot is written over";
+    cursor_sync_forgotten: "src/cursors/entry.rs",
+        "        directory.sync_cursor(file, &self.name)?;\n" => "",
+        SIM "sim" "cursors::the_power_goes_at_every_moment_of_every_commit",
+        "a synced commit is durable";
+    cursor_name_not_synced: "src/storage/cursor.rs",
+        "        directory.sync_all().map_err(|error| failed(error).at_a_sync())\n" => "        drop(directory);\n        Ok(())\n",
+        SIM "sim" "cursors::the_power_goes_at_every_moment_of_every_commit",
+        "a cursor that was created is there";
+    cursor_without_twin: "src/cursors/entry.rs",
+        "        state.spoiled = directory.write_cursor(file, &state.now, 1 - slot).is_err();\n" => "",
+        FILES "it" "damaged_cursors::every_damaged_byte_is_survived_or_told",
+        "what is synced stands in both slots";
+    cursor_failure_forgiven: "src/keeper/retention.rs",
+        "        if device_failed {\n            self.poison(&error);\n        }\n        error\n" => "        let _ = device_failed;\n        error\n",
+        SIM "sim" "cursor_errors::the_nth_call_fails",
+        "any failed sync ends the log, a cursor's too";
+    lost_records_not_noted "quick": "src/cursors/mod.rs",
+        "                    entry.note_end(directory, end)?;\n" => "",
+        SIM "sim" "cursors::a_cursor_that_outlived_its_records_tells",
+        "a cursor never stands silently in records that it has not seen";
+    gate_by_what_is_not_durable: "src/cursors/entry.rs",
+        "self.held_from.store(settled.min(held(&state.now)), Ordering::Relaxed);"
+        => "self.held_from.store(held(&state.now), Ordering::Relaxed);",
+        SIM "sim" "cursors::what_a_gate_holds_survives_every_cut",
+        "a gate holds what its cursor may come back to";
+    gate_ignored "quick": "src/keeper/retention.rs",
+        "            Ok(Some(holder)) => self.chain.geometry.number(holder.position)," => "            Ok(Some(holder)) => self.chain.geometry.number(holder.position).max(target),",
+        FILES "it" "cursors::the_policy_waits_for_gates_and_goes_on_with_their_commits",
+        "the policy retires nothing that is gated";
+    gate_of_a_damaged_cursor_ignored: "src/cursors/mod.rs",
+        "        if let Some((name, error)) = unreadable {" => "        if let Some((name, error)) = unreadable.filter(|_| lag_max.is_none()) {",
+        FILES "it" "damaged_cursors::the_policy_waits_for_a_damaged_cursor",
+        "a cursor that cannot be read may be a gate";
+    held_records_retired: "src/retention.rs",
+        "kept.map_or(newest, |kept| kept.min(newest))" => "kept.map_or(newest, |kept| kept.max(newest))",
+        FILES "it" "retention::each_limit_is_kept_under_every_policy",
+        "what is to be kept stays whatever the limits say";
+    age_not_asked: "src/keeper/retention.rs",
+        "self.sealed_at(target, look) < young" => "self.sealed_at(target, look) < now",
+        SIM "sim" "retention::ages_are_of_the_newest_record_and_survive_restarts",
+        "no record goes before it has the age";
+    time_noted_again: "src/segment/mod.rs",
+        "noted.map_or(mark, |noted| TailMark { sealed_unix_ns: noted.sealed_unix_ns, ..mark })" => "noted.map_or(mark, |_| mark)",
+        SIM "sim" "retention::ages_are_of_the_newest_record_and_survive_restarts",
+        "a mark that is made again keeps its time";
+    full_disk_waits_for_more: "src/keeper/retention.rs",
+        "error.kind() == ErrorKind::StorageFull && self.retain(true) => {" => "error.kind() == ErrorKind::StorageFull && self.retain(false) => {",
+        SIM "sim" "retention::a_full_device_waits_for_nothing",
+        "what the policy lets go makes room before an append fails";
+    missed_events_not_counted: "src/event.rs",
+        "            self.missed += 1;\n" => "",
+        FILES "it" "events::a_full_queue_counts_what_it_misses",
+        "who missed events is told how many";
     metadata_in_one_slot: "src/format/meta.rs",
         "if self.generation.is_multiple_of(2) {" => "if self.generation < u64::MAX {",
         EXPLORER "explorer" "crash_states_keep_every_promise",
@@ -532,6 +593,19 @@ mutants! {
         "(number - slots + 1) * self.geometry.segment_bytes()" => "(number - slots) * self.geometry.segment_bytes()",
         SHUTTLE "scenarios" "a_claim_stays_open",
         "a slot is free when every claim of its segment is published";
+    // ---- Processes and threads that go
+    child_not_noticed "quick": "src/region/home.rs",
+        "if guarded { page() } else { None }" => "if guarded && false { page() } else { None }",
+        FILES "faults" "fork::children_change_nothing_while_their_parent_appends",
+        "a forked child appends nothing";
+    child_closes_the_log: "src/log/inner.rs",
+        "        self.chain.refuse_in_child()?;\n        if let Some(outcome) = &*lock(&self.closed) {" => "        if let Some(outcome) = &*lock(&self.closed) {",
+        FILES "faults" "fork::a_child_that_drops_the_log_does_not_close_it",
+        "a forked child does not end its parent's log";
+    child_keeps_the_lock: "src/log/inner.rs",
+        "        self.directory.abandon();\n" => "",
+        FILES "faults" "fork::a_child_that_dropped_the_log_does_not_keep_it_locked",
+        "a forked child that has dropped the log does not keep it locked";
     // ---- WAKE
     wake_light_side_dropped "quick": "src/signal.rs",
         "        barrier::light();\n" => "",
@@ -607,9 +681,9 @@ mutants! {
         "        if self.is_closed() {\n            self.tell_everybody();" => "        if self.is_closed() {",
         LOOM "wake" "the_last_segment_wakes_a_follower",
         "who sleeps learns where the log ended, also where a segment was on its way";
-    wake_by_retirement_lost: "src/log/inner.rs",
-        "        let outcome = self.retire(lsn);\n        // Who waits for records that are gone. Whatever came of it: they may be gone although a file is not.\n        self.chain.tell_everybody();"
-        => "        let outcome = self.retire(lsn);",
+    wake_by_retirement_lost: "src/keeper/retention.rs",
+        "        let outcome = self.retire_by_hand(lsn);\n        // Who waits for records that are gone. Whatever came of it: they may be gone although a file is not.\n        self.chain.tell_everybody();"
+        => "        let outcome = self.retire_by_hand(lsn);",
         FILES "it" "follow::a_follower_of_durable_records_is_woken_by_retirement",
         "a follower of durable records learns that they are retired";
     wake_without_the_barrier_forgotten: "src/keeper.rs",

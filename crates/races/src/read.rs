@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use tidelog::{ErrorKind, LogReader, PinnedRecord, Snapshot, Tail};
+use bytes::Bytes;
+use tidelog::{ErrorKind, LogReader, Lsn, PinnedRecord, Snapshot, Tail};
 
 use crate::records::{Random, assert_whole};
 use crate::{Round, count};
@@ -35,8 +37,54 @@ pub(crate) fn follow(round: &Round) {
     }
 }
 
-/// Takes snapshots, reads single records and holds some of them.
+/// Records that this thread found, for another to read, drop and by that free.
+enum Handed {
+    Part(Snapshot),
+    Records(Vec<PinnedRecord>),
+    Bytes(Vec<(Lsn, Bytes)>),
+}
+
+/// Reads what another thread took, and lets go of it.
+fn read_handed(receiver: &Receiver<Handed>) {
+    for handed in receiver {
+        match handed {
+            Handed::Part(part) => {
+                for record in &part {
+                    let record = record.expect("a published record verifies");
+                    assert_whole(record.lsn(), record.payload());
+                }
+            }
+            Handed::Records(records) => {
+                records.iter().for_each(|record| assert_whole(record.lsn(), record.payload()));
+            }
+            Handed::Bytes(payloads) => payloads.iter().for_each(|(lsn, bytes)| assert_whole(*lsn, bytes)),
+        }
+    }
+}
+
+/// Takes one of the snapshot's segments, in one of the forms in which it can be given away.
+fn hand_over(snapshot: &Snapshot, random: &mut Random) -> Option<Handed> {
+    let parts = snapshot.segments().count() as u64;
+    let part = snapshot.segments().nth(random.below(parts.max(1)) as usize)?;
+    let whole = "a published record verifies";
+    Some(match random.below(3) {
+        0 => Handed::Part(part.pin().expect("a segment of a snapshot")),
+        1 => Handed::Records(part.iter().pinned().map(|record| record.expect(whole)).collect()),
+        _ => Handed::Bytes(part.iter().bytes().map(|record| record.expect(whole)).collect()),
+    })
+}
+
+/// Takes snapshots, reads single records and holds some of them, and gives others to a thread of its own.
 pub(crate) fn look(round: &Round, seed: u64) {
+    let (sender, receiver) = sync_channel(2);
+    std::thread::scope(|scope| {
+        scope.spawn(move || read_handed(&receiver));
+        look_and_hand(round, seed, &sender);
+        drop(sender);
+    });
+}
+
+fn look_and_hand(round: &Round, seed: u64, sender: &SyncSender<Handed>) {
     let mut random = Random::new(seed, 200);
     let mut held: Vec<PinnedRecord> = Vec::new();
     while !round.over.load(Ordering::Relaxed) {
@@ -44,6 +92,9 @@ pub(crate) fn look(round: &Round, seed: u64) {
         count(&round.tally.snapshots);
         let records = walk(&snapshot, &mut random);
         round.tally.snapshot_records.fetch_add(records, Ordering::Relaxed);
+        if let Some(handed) = hand_over(&snapshot, &mut random) {
+            sender.send(handed).expect("the other thread takes them");
+        }
         let known = round.known.lock().map(|mut known| std::mem::take(&mut *known)).unwrap_or_default();
         for lsn in known {
             match round.log.read(lsn) {

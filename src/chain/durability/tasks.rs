@@ -112,7 +112,10 @@ impl Wish {
 
 impl Drop for Wish {
     fn drop(&mut self) {
-        self.chain.durability.give_up(&mut self.bed);
+        // (In a forked child whoever held the lock is not there to give it up.)
+        if !self.chain.is_inherited() {
+            self.chain.durability.give_up(&mut self.bed);
+        }
     }
 }
 

@@ -25,7 +25,7 @@ fn a_header_round_trips() {
     let second = session(IDENTITY.base() + 64);
     let (offset, bytes) = header.session_slot(&second).unwrap();
     put(page.as_mut_slice(), offset, &bytes);
-    let mark = TailMark { end: IDENTITY.base() + 64, durable: true, boot: [3; 16] };
+    let mark = TailMark { end: IDENTITY.base() + 64, durable: true, boot: [3; 16], sealed_unix_ns: 5 };
     put(page.as_mut_slice(), AT_TAIL_MARK, &TailMark::encode(Some(mark), &IDENTITY));
     let hint = durable_hint(&IDENTITY, IDENTITY.base() + 48);
     put(page.as_mut_slice(), AT_DURABLE_HINT, &hint.to_le_bytes());
@@ -104,7 +104,7 @@ fn marks_and_hints_count_inside_their_segment_only() {
     for (place, counts) in [(base, true), (base + 8, true), (end, true), (base - 8, false), (end + 8, false)]
     {
         for durable in [false, true] {
-            let mark = TailMark { end: place, durable, boot: [3; 16] };
+            let mark = TailMark { end: place, durable, boot: [3; 16], sealed_unix_ns: 5 };
             let bytes = TailMark::encode(Some(mark), &IDENTITY);
             assert_eq!(TailMark::decode(&bytes, &IDENTITY), counts.then_some(mark));
             assert_eq!(TailMark::decode(&bytes, &other), None);
@@ -143,7 +143,7 @@ fn a_page_that_contradicts_itself_is_corrupt_and_another_version_is_told() {
 #[test]
 fn every_flipped_bit_is_noticed() {
     let mut page = Header::encode_new(&IDENTITY, &session(IDENTITY.base()), 99);
-    let mark = TailMark { end: IDENTITY.base() + 64, durable: true, boot: [3; 16] };
+    let mark = TailMark { end: IDENTITY.base() + 64, durable: true, boot: [3; 16], sealed_unix_ns: 5 };
     put(page.as_mut_slice(), AT_TAIL_MARK, &TailMark::encode(Some(mark), &IDENTITY));
     put(page.as_mut_slice(), AT_DURABLE_HINT, &durable_hint(&IDENTITY, IDENTITY.base() + 48).to_le_bytes());
     for bit in 0..PAGE * 8 {
@@ -177,7 +177,7 @@ fn an_entry_of_the_session_table_behind_an_empty_one_is_damage() {
 fn a_mark_and_a_hint_inside_of_a_word_are_none() {
     for (end, counts) in [(64, true), (68, false), (65, false), (1 << 16, true), ((1 << 16) + 8, false)] {
         let mut page = Header::encode_new(&IDENTITY, &session(IDENTITY.base()), 99);
-        let mark = TailMark { end: IDENTITY.base() + end, durable: true, boot: [3; 16] };
+        let mark = TailMark { end: IDENTITY.base() + end, durable: true, boot: [3; 16], sealed_unix_ns: 5 };
         put(page.as_mut_slice(), AT_TAIL_MARK, &TailMark::encode(Some(mark), &IDENTITY));
         let hint = end | (mix(place_seed(&IDENTITY) ^ end) << 32);
         put(page.as_mut_slice(), AT_DURABLE_HINT, &hint.to_le_bytes());

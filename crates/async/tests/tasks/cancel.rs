@@ -96,7 +96,7 @@ fn timeouts_at_every_time() {
                     let number = task << 32 | n;
                     let payload = number.to_le_bytes();
                     let append = log.append_durable(&payload);
-                    if number % 2 == 0 {
+                    if number.is_multiple_of(2) {
                         let patience = Duration::from_micros(number.wrapping_mul(0x9e37_79b9) % 3000);
                         if tokio::time::timeout(patience, append).await.is_err() {
                             continue;
@@ -136,7 +136,7 @@ fn a_stream_that_is_given_up_loses_nothing() {
         let log = log.clone();
         std::thread::spawn(move || {
             for n in 0..500_u64 {
-                if n % 50 == 0 {
+                if n.is_multiple_of(50) {
                     // There is nothing to read by then, so somebody gives up.
                     gone.recv().unwrap();
                 }
@@ -163,7 +163,7 @@ fn a_stream_that_is_given_up_loses_nothing() {
                     next += 1;
                 }
                 futures_util::future::Either::Right(_) => {
-                    if next % 50 == 0 && given_up_at.insert(next) {
+                    if next.is_multiple_of(50) && given_up_at.insert(next) {
                         go.send(()).unwrap();
                     }
                 }

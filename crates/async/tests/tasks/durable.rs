@@ -104,14 +104,14 @@ fn spawned_tasks_are_served() {
 }
 
 #[test]
-fn what_is_durable_is_ready_and_what_is_not_written_is_refused() {
+fn what_is_durable_ready_and_what_is_not_written_is_refused() {
     let (_dir, log) = log(SyncPolicy::grouped());
     let (count, waker) = Count::waker();
     let lsn = log.append(b"durable").unwrap();
     let mut durable = log.durable(lsn);
     assert_eq!(durable.lsn(), lsn);
     for _ in 0..2 {
-        assert!(poll(&mut durable, &waker).is_ready_and(|outcome| outcome.is_ok()));
+        assert!(poll(&mut durable, &waker).ready_and(|outcome| outcome.is_ok()));
     }
     let end = log.watermarks().claimed;
     let Poll::Ready(Err(error)) = poll(&mut log.durable(end), &waker) else {
@@ -134,7 +134,7 @@ fn a_poll_does_not_sync() {
     assert_eq!((log.stats().syncs, count.get()), (0, 0));
     log.sync().unwrap();
     assert_eq!(count.get(), 1, "woken once, although it was polled often");
-    assert!(poll(&mut durable, &waker).is_ready_and(|outcome| outcome.is_ok()));
+    assert!(poll(&mut durable, &waker).ready_and(|outcome| outcome.is_ok()));
 }
 
 /// The last waker is the one that counts.
@@ -175,7 +175,7 @@ fn a_waker_that_panics_stops_nobody() {
                 continue;
             }
             crate::support::eventually("both are woken", || count.get() == 2);
-            assert!(poll(&mut behind, &waker).is_ready_and(|outcome| outcome.is_ok()));
+            assert!(poll(&mut behind, &waker).ready_and(|outcome| outcome.is_ok()));
             rounds += 1;
         }
     }
@@ -193,11 +193,11 @@ fn a_future_outlives_the_log() {
 }
 
 trait ReadyAnd<T> {
-    fn is_ready_and(self, fact: impl FnOnce(T) -> bool) -> bool;
+    fn ready_and(self, fact: impl FnOnce(T) -> bool) -> bool;
 }
 
 impl<T> ReadyAnd<T> for std::task::Poll<T> {
-    fn is_ready_and(self, fact: impl FnOnce(T) -> bool) -> bool {
+    fn ready_and(self, fact: impl FnOnce(T) -> bool) -> bool {
         match self {
             Self::Ready(value) => fact(value),
             Self::Pending => false,

@@ -1,4 +1,4 @@
-//! The futures, streams and sinks on real executors: tokio with one thread and with several, smol, and the local pool of the
+//! The futures, streams and sinks on real executors: tokio with one thread and with several, smol's, and the local pool of the
 //! futures crates.
 
 #![allow(clippy::disallowed_types, reason = "nothing here is explored by a model checker")]

@@ -18,7 +18,7 @@ fn streams_follow_a_live_log_to_its_end() {
             let writer = std::thread::spawn(move || {
                 for n in 0..300_u64 {
                     log.append_nowait(&n.to_le_bytes()).unwrap();
-                    if n % 50 == 0 {
+                    if n.is_multiple_of(50) {
                         log.sync().unwrap();
                     }
                 }

@@ -47,10 +47,8 @@ pub(crate) type Executor = (&'static str, fn(Pin<Box<dyn Future<Output = ()> + S
 
 /// All of them; a future that hangs is a failure.
 pub(crate) fn executors() -> [Executor; 4] {
-    fn patient(future: Pin<Box<dyn Future<Output = ()> + Send>>) -> impl Future<Output = ()> + Send {
-        async {
-            tokio::time::timeout(Duration::from_secs(60), future).await.expect("a task was never woken");
-        }
+    async fn patient(future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        tokio::time::timeout(Duration::from_secs(60), future).await.expect("a task was never woken");
     }
     fn hangs(run: impl FnOnce() + Send + 'static) {
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -73,7 +71,13 @@ pub(crate) fn executors() -> [Executor; 4] {
             let runtime = builder.worker_threads(2).enable_time().build().unwrap();
             runtime.block_on(async { tokio::spawn(patient(future)).await.unwrap() });
         }),
-        ("smol", |future| hangs(|| smol::block_on(future))),
+        ("smol's executor", |future| {
+            hangs(|| {
+                let executor = async_executor::Executor::new();
+                let task = executor.spawn(future);
+                futures_lite::future::block_on(executor.run(task));
+            });
+        }),
         ("a local pool", |future| hangs(|| futures_executor::LocalPool::new().run_until(future))),
     ]
 }

@@ -1,6 +1,12 @@
 //! What reading gives: a record borrowed from the mapping, or one that pins it.
 
+#[cfg(feature = "bytes")]
+mod bytes;
+
 use core::fmt;
+
+#[cfg(feature = "bytes")]
+pub(crate) use self::bytes::SharedBytes;
 
 use crate::lsn::Lsn;
 use crate::primitive::Arc;
@@ -34,6 +40,12 @@ impl<'a> Record<'a> {
     }
 }
 
+impl AsRef<[u8]> for Record<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.payload
+    }
+}
+
 impl fmt::Debug for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record").field("lsn", &self.lsn).field("bytes", &self.payload.len()).finish()
@@ -41,7 +53,12 @@ impl fmt::Debug for Record<'_> {
 }
 
 /// A record that keeps its segment mapped, so that it can be held as long as one likes, and sent to other threads. From
-/// [`Log::read`](crate::Log::read). While it is held, a retired segment's room is not freed.
+/// [`Log::read`](crate::Log::read) and [`Records::pinned`](crate::Records::pinned).
+///
+/// Making, cloning and dropping one changes the reference count of its segment. What it costs to hold one is the whole
+/// segment: it stays mapped, it counts to the mappings that a process can have, and once it was retired its room is not free,
+/// nor is its file recycled, until the last that holds it is dropped
+/// ([`Stats::segments_held`](crate::Stats::segments_held) tells how many are held so). It may outlive the log.
 #[derive(Clone)]
 pub struct PinnedRecord {
     lsn: Lsn,
@@ -66,6 +83,12 @@ impl PinnedRecord {
     pub fn payload(&self) -> &[u8] {
         // The segment was mapped to find the record and stays mapped while it is held.
         Mapped::new(&self.segment).map_or(&[], |mapped| mapped.payload(&self.frame))
+    }
+}
+
+impl AsRef<[u8]> for PinnedRecord {
+    fn as_ref(&self) -> &[u8] {
+        self.payload()
     }
 }
 
