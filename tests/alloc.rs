@@ -79,7 +79,10 @@ fn appending_allocates_nothing() {
             let payload = [7_u8; 48];
             let end = Lsn::new(u64::MAX);
             let batch = [&payload[..20], &payload[..], &[]];
-            // The threads together stay within the first segments, which are prepared or being prepared by others.
+            // The threads together stay within the first segments. Who has to wait for one may allocate.
+            while log.stats().segments_prepared < 3 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             std::thread::scope(|scope| {
                 for _ in 0..2 {
                     scope.spawn(|| {

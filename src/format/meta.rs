@@ -134,7 +134,10 @@ mod tests {
         let sizes =
             [0, SEGMENT_BYTES_LEAST / 2, SEGMENT_BYTES_LEAST + 8, (1 << 20) + 1, SEGMENT_BYTES_MAX * 2];
         let wrong = sizes.map(|segment_bytes| Meta { segment_bytes, start: 0, ..META });
-        for meta in wrong.into_iter().chain([Meta { start: (3 << 20) + 8, ..META }]) {
+        let last = Meta { start: POSITION_MAX - (1 << 20), ..META };
+        assert_eq!(with(last), Ok(last));
+        let starts = [(3 << 20) + 8, POSITION_MAX].map(|start| Meta { start, ..META });
+        for meta in wrong.into_iter().chain(starts) {
             assert!(matches!(with(meta), Err(HeaderError::Corrupt(_))), "{meta:?}");
         }
         let mut other = META.encode_new();

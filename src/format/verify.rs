@@ -38,3 +38,31 @@ impl Verifiers {
         (self.at(lsn), next.unwrap_or(u64::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_frame_has_the_verifier_of_its_opening_until_the_next_one_begins() {
+        let identity = Identity { log_id: [3; 16], number: 0, segment_bytes: 1 << 16 };
+        let opening = |start, nonce| Session {
+            start,
+            number: 0,
+            checksum: Checksum::Crc32c,
+            acks_durable: false,
+            nonce,
+            boot: [0; 16],
+            opened_unix_ns: 0,
+        };
+        // The second wrote nothing.
+        let openings = [opening(0, 1), opening(104, 2), opening(104, 3), opening(304, 4)];
+        let seeds = openings.map(|opening| opening.seed(identity.log_id));
+        let verifiers = Verifiers::new(&identity, &openings);
+        for (lsn, by, until) in [(0, 0, 104), (96, 0, 104), (104, 2, 304), (296, 2, 304), (304, 3, u64::MAX)]
+        {
+            assert_eq!(verifiers.at(lsn).seed, seeds[by], "{lsn}");
+            assert_eq!(verifiers.from(lsn), (verifiers.at(lsn), until), "{lsn}");
+        }
+    }
+}

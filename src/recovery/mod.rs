@@ -144,8 +144,9 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     let active = repaired
         .active
         .map(|(identity, body)| Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory)))));
-    // Only what the repair set aside is not in the list.
-    let spares = if next_spare == spares_before { listing.spares } else { directory.list()?.spares };
+    // What the repair set aside is not in the list; where it could not, there is no such file.
+    let mut spares = listing.spares;
+    spares.extend(spares_before..next_spare);
     let report = RecoveryReport {
         last_close: match (closed, same_boot) {
             (true, _) => LastClose::Clean,
@@ -303,12 +304,10 @@ fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Kn
     suspects.reverse();
     // Names that fit no place are none of the known segments.
     let mut there = live.iter().filter(|base| base.is_multiple_of(meta.segment_bytes));
-    let mut base = meta.start;
-    while base < known.end {
+    for base in (meta.start..known.end).step_by(meta.segment_bytes as usize) {
         if there.next() != Some(&base) {
             return Err(missing(directory, base));
         }
-        base += meta.segment_bytes;
     }
     if suspects.first().is_none_or(|suspect| suspect.base() != known.end) {
         return Err(missing(directory, known.end));

@@ -260,6 +260,12 @@ impl<'a> Run<'a> {
         Self { view, base, largest: claim_max(segment_bytes), verifier }
     }
 
+    /// Asks for what will be read when the frame at `offset` has been.
+    #[inline(always)]
+    fn foresee(&self, offset: u64, bytes: u64) {
+        self.view.prefetch(offset + AHEAD_BYTES..offset + AHEAD_BYTES + bytes);
+    }
+
     /// The payload of the record at `lsn`, and where the next frame begins. `None` where no record verifies, or there is
     /// none, or the run is over: `examine` tells.
     ///
@@ -277,7 +283,7 @@ impl<'a> Run<'a> {
         // SAFETY: the frame is published by the word that was acquired, and published bytes are never written again
         // while the segment is mapped by anyone.
         let whole = unsafe { self.view.slice(offset, bytes) }?;
-        self.view.prefetch(offset + AHEAD_BYTES..offset + AHEAD_BYTES + bytes);
+        self.foresee(offset, bytes);
         let (stored, payload) = whole.get(8..16 + payload_len as usize)?.split_first_chunk()?;
         let crc = crc(self.verifier.checksum, payload);
         let expected = crc ^ mask(self.verifier.seed, lsn, word);

@@ -1,5 +1,7 @@
 use super::*;
 use crate::error::ErrorKind;
+use crate::policy::Checksum;
+use crate::segment::scan::{Found, Mapped, Run};
 
 /// Who waits for a background thread's work is told that it is gone: writers, closers and tails.
 #[test]
@@ -25,4 +27,42 @@ fn a_background_thread_that_panics_ends_the_log_for_everybody() {
     drop(log);
     let log = Options::new().open(dir.path()).unwrap();
     assert_eq!(log.read(lsn).unwrap().payload(), b"before");
+}
+
+/// The short way of replay gives each record that the scanner finds, of every length; none is left to the long one.
+#[test]
+fn every_record_is_read_the_short_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new().segment_bytes(1 << 16).sync_policy(SyncPolicy::None);
+    for checksum in [Checksum::Crc32c, Checksum::Crc64] {
+        let log = options.clone().checksum(checksum).open(dir.path()).unwrap();
+        let largest = crate::append::record_bytes_max(crate::limits::claim_max(1 << 16)) as usize;
+        for len in (0..300).chain([largest - 1, largest, largest - 8, largest, 5000]) {
+            log.append(&vec![len as u8; len]).unwrap();
+        }
+        log.append_batch(&["all", "of", "us"]).unwrap();
+        let chain = &log.inner.chain;
+        let end = chain.advance_published().unwrap().position();
+        let (mut short, mut at) = (0, 0);
+        while at < end {
+            let segment = chain.catalog.find_at(at).unwrap();
+            let mapped = Mapped::new(&segment).unwrap();
+            match mapped.examine(at - segment.base()) {
+                Found::Record(frame) => {
+                    let next = segment.base() + frame.next();
+                    let record = Run::new(&mapped, at, end).record(at);
+                    assert_eq!(record, Some((mapped.payload(&frame), next)), "{at}");
+                    (short, at) = (short + 1, next);
+                }
+                Found::Padding { next } => {
+                    assert_eq!(Run::new(&mapped, at, end).record(at), None);
+                    at = segment.base() + next;
+                }
+                Found::End => at = segment.end(),
+                other => panic!("{other:?} at {at}"),
+            }
+        }
+        assert_eq!(short % 308, 0);
+        log.close().unwrap();
+    }
 }
