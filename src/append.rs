@@ -36,24 +36,23 @@ fn measure(chain: &Chain, len: usize) -> Result<u64> {
 /// Appends a copy of `payload`.
 #[inline]
 pub(crate) fn append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
-    append_by(chain, payload, Chain::claim)
-}
-
-/// The same, but it fails where it would wait for a segment.
-pub(crate) fn try_append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
-    append_by(chain, payload, Chain::try_claim)
-}
-
-#[inline(always)]
-fn append_by<'a>(
-    chain: &'a Chain,
-    payload: &[u8],
-    claim: impl FnOnce(&'a Chain, u64) -> Result<Claimed<'a>>,
-) -> Result<Appended> {
     let bytes = measure(chain, payload.len())?;
     // Before the claim, so that a thread that is preempted here holds nobody up.
     let crc = crc(chain.verifier.checksum, payload);
-    let mut claimed = claim(chain, bytes)?;
+    let mut claimed = chain.claim(bytes)?;
+    let lsn = claimed.lsn();
+    claimed.copy_payload(0, payload);
+    claimed.publish(payload.len() as u64, crc);
+    Ok(Appended { lsn, end: lsn + bytes })
+}
+
+/// The same, but it fails where it would wait for a segment. (Written out, as the other one is slower when the way to
+/// claim is a parameter of both.)
+#[inline(never)]
+pub(crate) fn try_append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
+    let bytes = measure(chain, payload.len())?;
+    let crc = crc(chain.verifier.checksum, payload);
+    let mut claimed = chain.try_claim(bytes)?;
     let lsn = claimed.lsn();
     claimed.copy_payload(0, payload);
     claimed.publish(payload.len() as u64, crc);
@@ -96,12 +95,18 @@ pub(crate) fn append_with(chain: &Chain, len: usize, fill: impl FnOnce(&mut [u8]
 
 /// Appends all of `records` as one batch.
 pub(crate) fn append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Result<Option<Appended>> {
-    append_batch_by(chain, records, Chain::claim)
+    match records {
+        [only] => append(chain, only.as_ref()).map(Some),
+        _ => append_batch_by(chain, records, Chain::claim),
+    }
 }
 
 /// The same, but it fails where it would wait for a segment.
 pub(crate) fn try_append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Result<Option<Appended>> {
-    append_batch_by(chain, records, Chain::try_claim)
+    match records {
+        [only] => try_append(chain, only.as_ref()).map(Some),
+        _ => append_batch_by(chain, records, Chain::try_claim),
+    }
 }
 
 fn append_batch_by<'a, T: AsRef<[u8]>>(
@@ -111,7 +116,6 @@ fn append_batch_by<'a, T: AsRef<[u8]>>(
 ) -> Result<Option<Appended>> {
     let (first, rest) = match records {
         [] => return Ok(None),
-        [only] => return append_by(chain, only.as_ref(), claim).map(Some),
         [first, rest @ ..] => (first.as_ref(), rest),
     };
     let mut bytes = 0_u64;
