@@ -122,9 +122,8 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         // Nor what it wrote to the metadata.
         directory.settle_meta(&meta).map_err(|failure| failure.error)?;
     }
-    let spares_before = listing.spares.last().map_or(0, |number| number + 1);
-    let mut next_spare = spares_before;
     remove_leftovers(directory, &listing, &meta)?;
+    let mut spares = listing.spares;
     let session = Session {
         start: found.tail,
         number: last.number.wrapping_add(1),
@@ -134,7 +133,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         boot: directory.boot().0,
         opened_unix_ns: directory.storage().unix_nanos(),
     };
-    let repaired = repair::repair(directory, suspects, &found, closed, &session, &mut next_spare)?;
+    let repaired = repair::repair(directory, suspects, &found, closed, &session, &mut spares)?;
     if directory.found_poisoned() {
         directory.note_healed()?;
     }
@@ -144,9 +143,6 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     let active = repaired
         .active
         .map(|(identity, body)| Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory)))));
-    // What the repair set aside is not in the list; where it could not, there is no such file.
-    let mut spares = listing.spares;
-    spares.extend(spares_before..next_spare);
     let report = RecoveryReport {
         last_close: match (closed, same_boot) {
             (true, _) => LastClose::Clean,
@@ -175,7 +171,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         tail: repaired.tail,
         active,
         spares: open_spares(directory, &spares, &meta, options)?,
-        next_spare,
+        next_spare: repair::number_behind(&spares),
         cursors: listing.cursors,
         report,
         created: false,
@@ -241,7 +237,7 @@ fn create(
         tail: 0,
         active: None,
         spares: Vec::new(),
-        next_spare: listing.spares.last().map_or(0, |number| number + 1),
+        next_spare: repair::number_behind(&listing.spares),
         cursors: listing.cursors.clone(),
         report,
         created: true,

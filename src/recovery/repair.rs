@@ -28,13 +28,13 @@ pub(super) fn repair(
     found: &Survey,
     closed: bool,
     session: &Session,
-    next_spare: &mut u64,
+    spares: &mut Vec<u64>,
 ) -> Result<Repaired> {
     let failed = |base: u64| {
         let path = directory.segment_path(base);
         move |error| Error::io("cannot repair a segment", &path, error)
     };
-    let truncated = drop_later_segments(directory, &mut suspects, found, next_spare)?;
+    let truncated = drop_later_segments(directory, &mut suspects, found, spares)?;
     let mut repaired = Repaired { tail: found.tail, truncated, active: None };
     for suspect in &suspects {
         let base = suspect.base();
@@ -92,6 +92,11 @@ pub(super) fn repair(
     Ok(repaired)
 }
 
+/// The number of the next spare.
+pub(super) fn number_behind(spares: &[u64]) -> u64 {
+    spares.last().map_or(0, |number| number + 1)
+}
+
 /// Removes the segments that begin behind the tail: empty ones are kept as spares. The newest go first, and
 /// all go before anything of the torn tail is changed, so that being cut short changes no later decision.
 /// Returns how many written bytes went with them.
@@ -99,7 +104,7 @@ fn drop_later_segments(
     directory: &Directory,
     suspects: &mut Vec<Suspect>,
     found: &Survey,
-    next_spare: &mut u64,
+    spares: &mut Vec<u64>,
 ) -> Result<u64> {
     let mut truncated = 0;
     while let Some(suspect) = suspects.pop_if(|last| last.base() > found.tail) {
@@ -110,8 +115,10 @@ fn drop_later_segments(
             })?,
         };
         if written == 0 {
-            directory.unprepare(suspect.base(), *next_spare)?;
-            *next_spare += 1;
+            let number = number_behind(spares);
+            if directory.unprepare(suspect.base(), number)? {
+                spares.push(number);
+            }
         } else {
             truncated += written;
             directory.remove(&directory.segment_path(suspect.base()))?;

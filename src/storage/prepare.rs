@@ -86,16 +86,16 @@ impl Directory {
 
     /// Gives an empty prepared segment back, as a spare for the next opening. One that a reader has mapped is
     /// deleted, as that reader would take what is written to it later for this segment's. Its zeros become durable: the
-    /// next opening takes a spare for zeros.
-    pub(crate) fn unprepare(&self, base: u64, spare: u64) -> Result<()> {
+    /// next opening takes a spare for zeros. False when it was deleted.
+    pub(crate) fn unprepare(&self, base: u64, spare: u64) -> Result<bool> {
         let path = self.segment_path(base);
         let storage = &**self.storage();
         let set_aside = storage.open(&path, Access::Write).and_then(|file| match file.try_lock() {
             Ok(true) => {
                 file.sync_data()?;
-                rename_or_remove(storage, &*file, &path, &self.spare_path(spare)).map(|_| ())
+                rename_or_remove(storage, &*file, &path, &self.spare_path(spare))
             }
-            _ => storage.remove(&path),
+            _ => storage.remove(&path).map(|()| false),
         });
         set_aside.map_err(|error| Error::io("cannot set a segment aside", &path, error))
     }
