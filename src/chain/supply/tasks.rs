@@ -2,7 +2,7 @@
 
 use core::task::{Poll, Waker};
 
-use super::Supply;
+use super::{State, Supply};
 use crate::error::{Error, Result};
 use crate::primitive::lock;
 use crate::signal::Bed;
@@ -40,28 +40,26 @@ impl Supply {
         let mut state = lock(&self.state);
         let old = turn.bed.take().and_then(|bed| state.tasks.remove(bed));
         let enough = *turn.enough.get_or_insert(state.begun + 1);
-        let outcome = loop {
-            if let Some(result) = ready() {
-                break Some(result);
-            }
-            if let Some((attempt, error)) = &state.failed
-                && *attempt >= enough
-            {
-                break Some(Err(error.clone()));
-            }
-            state.demand = true;
-            #[cfg(feature = "testing")]
-            if let Some(super::Inline(run)) = self.inline.get() {
-                drop(state);
-                run();
-                state = lock(&self.state);
-                continue;
-            }
-            break None;
+        let mut look = |state: &State| {
+            let failed = state.failed.as_ref().filter(|(attempt, _)| *attempt >= enough);
+            ready().or_else(|| failed.map(|(_, error)| Err(error.clone())))
         };
+        #[cfg_attr(not(feature = "testing"), allow(unused_mut, reason = "only then it looks again"))]
+        let mut outcome = look(&state);
+        #[cfg(feature = "testing")]
+        while outcome.is_none()
+            && let Some(super::Inline(run)) = self.inline.get()
+        {
+            state.demand = true;
+            drop(state);
+            run();
+            state = lock(&self.state);
+            outcome = look(&state);
+        }
         if outcome.is_some() {
             turn.enough = None;
         } else {
+            state.demand = true;
             turn.bed = Some(state.tasks.add(0, waker));
             self.wanted.notify_all();
         }
