@@ -196,7 +196,7 @@ trait ReadyAnd<T> {
     fn ready_and(self, fact: impl FnOnce(T) -> bool) -> bool;
 }
 
-impl<T> ReadyAnd<T> for std::task::Poll<T> {
+impl<T> ReadyAnd<T> for Poll<T> {
     fn ready_and(self, fact: impl FnOnce(T) -> bool) -> bool {
         match self {
             Self::Ready(value) => fact(value),

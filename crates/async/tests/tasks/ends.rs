@@ -42,7 +42,7 @@ fn a_close_wakes_who_waits_for_room() {
     let mut append = pin!(log.append_async(&record));
     assert!(append.as_mut().poll(context).is_pending());
     let mut sink = log.sink();
-    futures_executor::block_on(sink.feed(record.clone())).unwrap();
+    futures_executor::block_on(sink.feed(vec![2; RECORD_MAX])).unwrap();
     let mut flush = pin!(sink.flush());
     assert!(flush.as_mut().poll(context).is_pending());
     let closing = std::thread::spawn({
