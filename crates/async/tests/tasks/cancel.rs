@@ -133,7 +133,6 @@ fn a_stream_that_is_given_up_loses_nothing() {
     let mut stream = log.tail(Lsn::ZERO).unwrap().into_stream();
     let (go, gone) = std::sync::mpsc::channel();
     let writer = {
-        let log = log.clone();
         std::thread::spawn(move || {
             for n in 0..500_u64 {
                 if n.is_multiple_of(50) {
