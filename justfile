@@ -43,6 +43,10 @@ bench *args:
 ingest *args:
     cargo run --release --example ingest -- {{args}}
 
+# Serve a log over HTTP: `just http DIRECTORY [ADDRESS]`
+http *args:
+    cargo run --release -p tidelog-async-tests --example http -- {{args}}
+
 # Licences and sources of the dependencies; needs cargo-deny
 deny:
     cargo deny check

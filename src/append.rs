@@ -7,6 +7,7 @@ use crate::format::frame::frame_bytes;
 use crate::limits::{FRAME_ALIGN, FRAME_HEADER_BYTES};
 use crate::lsn::Lsn;
 use crate::reentry::{InsideClaim, refuse_inside_claim};
+use crate::segment::claim::Claimed;
 
 /// A record or batch in the log.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,26 @@ pub(crate) fn append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
     Ok(Appended { lsn, end: lsn + bytes })
 }
 
+/// The same, but it fails where it would wait for a segment. (Written out, as the other one is slower when the way to
+/// claim is a parameter of both.)
+#[inline(never)]
+pub(crate) fn try_append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
+    let bytes = measure(chain, payload.len())?;
+    let crc = crc(chain.verifier.checksum, payload);
+    let mut claimed = chain.try_claim(bytes)?;
+    let lsn = claimed.lsn();
+    claimed.copy_payload(0, payload);
+    claimed.publish(payload.len() as u64, crc);
+    Ok(Appended { lsn, end: lsn + bytes })
+}
+
+/// The bytes of the log that a claim for these records takes at most; what a task waits for room for. Too large a claim
+/// is refused before anything is waited for.
+pub(crate) fn room_for<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> u64 {
+    let bytes = records.iter().map(|record| frame_bytes(record.as_ref().len() as u64));
+    bytes.fold(0, u64::saturating_add).min(chain.geometry.claim_max)
+}
+
 /// Appends `len` bytes that `fill` writes in place. If `fill` panics, the claim becomes padding and the panic
 /// goes on.
 pub(crate) fn append_with(chain: &Chain, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Appended> {
@@ -74,9 +95,27 @@ pub(crate) fn append_with(chain: &Chain, len: usize, fill: impl FnOnce(&mut [u8]
 
 /// Appends all of `records` as one batch.
 pub(crate) fn append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Result<Option<Appended>> {
+    match records {
+        [only] => append(chain, only.as_ref()).map(Some),
+        _ => append_batch_by(chain, records, Chain::claim),
+    }
+}
+
+/// The same, but it fails where it would wait for a segment.
+pub(crate) fn try_append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Result<Option<Appended>> {
+    match records {
+        [only] => try_append(chain, only.as_ref()).map(Some),
+        _ => append_batch_by(chain, records, Chain::try_claim),
+    }
+}
+
+fn append_batch_by<'a, T: AsRef<[u8]>>(
+    chain: &'a Chain,
+    records: &[T],
+    claim: impl FnOnce(&'a Chain, u64) -> Result<Claimed<'a>>,
+) -> Result<Option<Appended>> {
     let (first, rest) = match records {
         [] => return Ok(None),
-        [only] => return append(chain, only.as_ref()).map(Some),
         [first, rest @ ..] => (first.as_ref(), rest),
     };
     let mut bytes = 0_u64;
@@ -86,7 +125,7 @@ pub(crate) fn append_batch<T: AsRef<[u8]>>(chain: &Chain, records: &[T]) -> Resu
     if bytes > chain.geometry.claim_max {
         return Err(Error::too_large("a batch", bytes, chain.geometry.claim_max));
     }
-    let mut claimed = chain.claim(bytes)?;
+    let mut claimed = claim(chain, bytes)?;
     let lsn = claimed.lsn();
     // The records' `as_ref` is the caller's code, and runs while the claim is open.
     let _inside = InsideClaim::enter();

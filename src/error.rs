@@ -46,6 +46,8 @@ pub enum ErrorKind {
     /// A cursor stands beyond where the log was found to end: a power cut took records that it had been committed for.
     /// [`Error::lsn`] has that end.
     CursorAhead,
+    /// The call would wait for room in the log, which is being made.
+    WouldBlock,
     /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
     WouldDeadlock,
     /// This process is a forked child of the one that opened the log, and has no part in it.
@@ -282,6 +284,14 @@ impl Error {
         }))
     }
 
+    pub(crate) fn would_block() -> Self {
+        Self::plain(
+            ErrorKind::WouldBlock,
+            "the next segment is still being prepared; try again later, or use append_async, which waits for it, and \
+             tells when it cannot be had",
+        )
+    }
+
     fn at(kind: ErrorKind, what: String, path: &Path, lsn: Option<Lsn>) -> Self {
         let path = Some(path.to_owned());
         Self(Arc::new(Repr { kind, what, path, offset: None, lsn, source: None }))
@@ -409,6 +419,7 @@ impl From<Error> for io::Error {
             }
             ErrorKind::Unsupported | ErrorKind::Forked => io::ErrorKind::Unsupported,
             ErrorKind::NotFound | ErrorKind::Retired | ErrorKind::NotWritten => io::ErrorKind::NotFound,
+            ErrorKind::WouldBlock => io::ErrorKind::WouldBlock,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
             ErrorKind::Held => io::ErrorKind::ResourceBusy,
             ErrorKind::CursorAhead => io::ErrorKind::InvalidData,

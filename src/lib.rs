@@ -10,6 +10,7 @@ mod cursors;
 mod error;
 mod event;
 mod format;
+pub mod future;
 mod keeper;
 mod limits;
 mod listener;

@@ -7,9 +7,11 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::Path;
 
-use crate::append::{Appended, append, append_batch, append_with};
-use crate::chain::{Caller, Chain, Demand, Desk, Flusher, Geometry, Page, Progress, Retired, read_live};
-use crate::error::{Error, Result};
+use crate::append::{Appended, append, append_batch, append_with, room_for, try_append};
+use crate::chain::{
+    Caller, Chain, Demand, Desk, Flusher, Geometry, Page, Progress, Retired, Room, Wish, read_live,
+};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{Parsed, frame_bytes, parse};
 use crate::format::header::{Identity, Session};
 use crate::format::verify::{Verifier, Verifiers};
@@ -250,6 +252,42 @@ impl Model {
     /// Waits for a sync that another thread carries out.
     pub fn wait_for_others(&self, position: u64) -> Result<()> {
         self.chain().durability.wait_for_others(position)
+    }
+
+    /// As a task does: ready when the frame at `lsn` is durable.
+    pub async fn durable_at(&self, lsn: u64) -> Result<()> {
+        let mut wish = Wish::new(Arc::clone(&self.0.chain), lsn);
+        core::future::poll_fn(|context| wish.poll(context.waker())).await
+    }
+
+    /// Where there is no room it fails.
+    pub fn try_append(&self, payload: &[u8]) -> Result<Written> {
+        try_append(self.chain(), payload).map(Written::from)
+    }
+
+    /// As a task does: where there is no room it waits as a future.
+    pub async fn append_async(&self, payload: &[u8]) -> Result<Written> {
+        loop {
+            match try_append(self.chain(), payload) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                outcome => return outcome.map(Written::from),
+            }
+            Room::new(self.chain(), room_for(self.chain(), &[payload])).await?;
+        }
+    }
+
+    /// What the thread does that syncs for tasks.
+    pub fn serve_tasks(&self) {
+        while let Some(position) = self.chain().durability.next_errand() {
+            if self.make_durable(position).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Ends that thread.
+    pub fn dismiss_deputy(&self) {
+        self.chain().durability.dismiss();
     }
 
     pub fn poison(&self) {

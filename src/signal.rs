@@ -53,6 +53,16 @@ impl Sleepers {
         Some(Woken(core::mem::replace(&mut self.wakers, left)))
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.wakers.len() as u64
+    }
+
+    /// The most that somebody waits for.
+    pub(crate) fn furthest(&self) -> Option<u64> {
+        self.wakers.last_key_value().map(|((beyond, _), _)| *beyond)
+    }
+
     pub(crate) fn take_all(&mut self) -> Woken {
         Woken(core::mem::take(&mut self.wakers))
     }
@@ -70,9 +80,20 @@ impl fmt::Debug for Sleepers {
 pub(crate) struct Woken(BTreeMap<Bed, Waker>);
 
 impl Woken {
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
     /// Wakes them.
     pub(crate) fn wake(self) {
         drop(self);
+    }
+
+    /// Wakes them on a thread that must go on, whatever a waker does.
+    pub(crate) fn wake_and_go_on(self) {
+        // A panic has told of itself by the panic hook; nothing of the log was touched by it.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(self)));
     }
 }
 

@@ -1,6 +1,9 @@
 //! Making the published log durable: one sync, and the thread that does it periodically.
 
+mod deputy;
 mod gather;
+
+pub(crate) use self::deputy::Deputy;
 
 use std::time::{Duration, Instant};
 
@@ -46,6 +49,10 @@ impl Syncer {
     ) -> Self {
         let (gathering, populated) = (Gathering::new(), AtomicU64::new(0));
         Self { chain, directory, policy, counters, announcer, slow, gathering, populated }
+    }
+
+    pub(crate) fn chain(&self) -> &Arc<Chain> {
+        &self.chain
     }
 
     /// Returns when everything below `position` is durable, by the policy's way of gathering.
@@ -204,6 +211,12 @@ impl Ticker {
     }
 }
 
+/// Syncs on a thread of the log's, which must go on when a waker of a task or of a follower panics: that is somebody else's
+/// code. The sync has ended by then, and all others were woken.
+fn go_on(sync: impl FnOnce() -> Result<()>) -> Result<()> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(sync)).unwrap_or(Ok(()))
+}
+
 /// Runs the `Periodic` policy until `ticker` stops or the log is poisoned.
 pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
     let SyncPolicy::Periodic { interval, bytes, records } = syncer.policy else { return };
@@ -242,7 +255,7 @@ pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
             }
         };
         records_synced = chain.records_published();
-        if syncer.sync_to(published.position()).is_err() {
+        if go_on(|| syncer.sync_to(published.position())).is_err() {
             // Poisoned: everybody has been told.
             break;
         }

@@ -4,6 +4,12 @@
 //! So a lone caller hands nothing over, and groups form by themselves. Who comes while another leads joins a group:
 //! that of the sync in flight if its target covers the caller, else the next one. Each group sleeps at a gate of its
 //! own: a sync wakes those that it served, who return without taking a lock, and one of the next group, who leads.
+//!
+//! Tasks must not wait for a sync, so they are registered here, and a thread of the log's leads for them (`tasks`).
+
+mod tasks;
+
+pub(crate) use tasks::Wish;
 
 use core::task::Waker;
 use std::sync::OnceLock;
@@ -42,6 +48,8 @@ pub(crate) struct Durability {
     onlookers: Gate,
     /// Where readers in other processes see it.
     page: OnceLock<std::sync::Arc<Page>>,
+    /// Where the thread sleeps that leads for tasks.
+    errands: Gate,
 }
 
 #[derive(Debug)]
@@ -59,6 +67,12 @@ struct State {
     expected: u64,
     /// Who wants to be told when the watermark has passed something: followers, watchers, tasks.
     sleepers: Sleepers,
+    /// Tasks that want a sync and carry out none. What they wait for is not durable yet.
+    tasks: Sleepers,
+    /// The thread that leads for them sleeps, or is about to.
+    deputy_sleeps: bool,
+    /// It is to end.
+    deputy_dismissed: bool,
     poison: Option<Error>,
 }
 
@@ -72,6 +86,9 @@ impl Durability {
             onlookers: 0,
             expected: 1,
             sleepers: Sleepers::default(),
+            tasks: Sleepers::default(),
+            deputy_sleeps: false,
+            deputy_dismissed: false,
             poison: None,
         };
         Self {
@@ -80,6 +97,7 @@ impl Durability {
             gates: Default::default(),
             onlookers: Gate::default(),
             page: OnceLock::new(),
+            errands: Gate::default(),
         }
     }
 
@@ -117,9 +135,11 @@ impl Durability {
     fn wake_everybody(&self, mut state: MutexGuard<'_, State>) {
         let gates = || self.gates.iter().map(|gate| &**gate).chain([&self.onlookers]);
         gates().for_each(Gate::open);
+        let tasks = state.tasks.take_all();
         let woken = state.sleepers.take_all();
         drop(state);
         gates().for_each(Gate::wake_all);
+        tasks.wake();
         woken.wake();
     }
 
@@ -198,7 +218,7 @@ impl Durability {
             None => {}
         }
         loop {
-            let (joined, expected) = (*state.members(next) + 1, state.expected);
+            let (joined, expected) = (*state.members(next) + 1 + state.tasks.len(), state.expected);
             drop(state);
             if !flusher.gather(joined, expected) {
                 break;
@@ -253,8 +273,10 @@ impl Durability {
         let members = core::mem::take(state.members(number));
         let heirs = *state.members(number + 1);
         let onlookers = core::mem::take(&mut state.onlookers);
-        state.expected = heirs + members + 1;
         let reached = self.durable();
+        let tasks = state.tasks.take_reached(reached);
+        let served_tasks = tasks.as_ref().map_or(0, Woken::len);
+        state.expected = heirs + members + 1 + served_tasks + state.tasks.len();
         let woken = state.sleepers.take_reached(reached);
         // Openings under the lock, wake-ups without it; and no system call where nobody sleeps.
         if heirs > 0 {
@@ -275,6 +297,9 @@ impl Durability {
         }
         if onlookers > 0 {
             self.onlookers.wake_all();
+        }
+        if let Some(tasks) = tasks {
+            tasks.wake();
         }
         if let Some(woken) = woken {
             woken.wake();

@@ -15,6 +15,7 @@ mod locate;
 mod page;
 mod retired;
 mod ring;
+mod room;
 mod sleeper;
 mod supply;
 mod sync;
@@ -23,13 +24,16 @@ mod watch;
 pub(crate) use caller::Caller;
 pub(crate) use catalog::{Catalog, UNMAPPED_FOR_ONE, View};
 pub(crate) use desk::Desk;
-pub(crate) use durability::{Durability, Flusher};
+pub(crate) use durability::{Durability, Flusher, Wish};
 pub(crate) use list::{List, Origin, Shelf};
 pub(crate) use locate::{check_boundary, frame_in, next_boundary, read_live, read_published, segment_at};
 pub(crate) use page::Page;
 pub(crate) use retired::Retired;
+pub(crate) use room::Room;
 pub(crate) use sleeper::{Progress, Sleeper};
 pub(crate) use supply::Demand;
+#[cfg(feature = "futures")]
+pub(crate) use supply::Turn;
 pub(crate) use watch::Watch;
 
 use std::time::Instant;
@@ -49,6 +53,13 @@ use crate::segment::claim::{Claimed, Place};
 use crate::segment::scan::Published;
 use crate::signal::Signal;
 use crate::stats::Distribution;
+
+/// Whether a claim waits for its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patient {
+    Yes,
+    No,
+}
 
 /// Set in the cursor when no more claims are given out.
 const CLOSED: u64 = 1 << 63;
@@ -150,20 +161,33 @@ impl Chain {
     /// `Closed`, `Poisoned`, or why no segment could be prepared.
     #[inline(always)]
     pub(crate) fn claim(&self, bytes: u64) -> Result<Claimed<'_>> {
-        let mut position = self.reserve(bytes)?;
-        if bytes > self.geometry.room(position) {
-            position = self.reserve_behind(position, bytes)?;
-        }
-        self.occupy(position, bytes)
+        self.claim_by(bytes, Patient::Yes)
+    }
+
+    /// The same, but where it would wait for a segment it fails at once.
+    ///
+    /// # Errors
+    /// `WouldBlock`, `Closed`, `Poisoned`.
+    pub(crate) fn try_claim(&self, bytes: u64) -> Result<Claimed<'_>> {
+        self.claim_by(bytes, Patient::No)
     }
 
     #[inline(always)]
-    fn reserve(&self, bytes: u64) -> Result<u64> {
+    fn claim_by(&self, bytes: u64, patient: Patient) -> Result<Claimed<'_>> {
+        let mut position = self.reserve(bytes, patient)?;
+        if bytes > self.geometry.room(position) {
+            position = self.reserve_behind(position, bytes, patient)?;
+        }
+        self.occupy(position, bytes, patient)
+    }
+
+    #[inline(always)]
+    fn reserve(&self, bytes: u64, patient: Patient) -> Result<u64> {
         loop {
             // Relaxed: the limit only paces; what a claim touches is ordered by INSTALL.
             let claimed = self.cursor.load(Ordering::Relaxed);
             if claimed + bytes > self.home.limit().load(Ordering::Relaxed) {
-                self.wait_for_room(bytes)?;
+                self.wait_for_room(bytes, patient)?;
                 continue;
             }
             // Relaxed: positions are values, and one variable has one modification order. An append that
@@ -183,23 +207,23 @@ impl Chain {
 
     /// The claim at `position` straddles a segment's end: both parts become padding, and the next try fits.
     #[cold]
-    fn reserve_behind(&self, mut position: u64, bytes: u64) -> Result<u64> {
+    fn reserve_behind(&self, mut position: u64, bytes: u64, patient: Patient) -> Result<u64> {
         loop {
             let room = self.geometry.room(position);
             if bytes <= room {
                 return Ok(position);
             }
-            let first = self.occupy(position, room);
-            let second = self.occupy(position + room, bytes - room);
+            let first = self.occupy(position, room, patient);
+            let second = self.occupy(position + room, bytes - room, patient);
             first?.abort();
             second?.abort();
-            position = self.reserve(bytes)?;
+            position = self.reserve(bytes, patient)?;
         }
     }
 
     /// Begins a frame on a range that `reserve` gave to this thread, within one segment.
     #[inline(always)]
-    fn occupy(&self, position: u64, bytes: u64) -> Result<Claimed<'_>> {
+    fn occupy(&self, position: u64, bytes: u64, patient: Patient) -> Result<Claimed<'_>> {
         let number = self.geometry.number(position);
         let place = Place {
             lsn: position,
@@ -208,20 +232,22 @@ impl Chain {
             seed: self.verifier.seed,
             lag: crate::format::frame::lag(position, self.durability.hint()),
         };
-        let wait = || self.wait_for_segment(position, bytes);
+        let wait = || self.wait_for_segment(position, bytes, patient);
         let begun = self.ring.begin(number, place, &self.grown, wait)?;
         begun.ok_or_else(|| self.closed_error())
     }
 
     /// Waits for the segment of a claim that overran the prepared ones.
     #[cold]
-    fn wait_for_segment(&self, position: u64, bytes: u64) -> Result<()> {
+    fn wait_for_segment(&self, position: u64, bytes: u64, patient: Patient) -> Result<()> {
         let number = self.geometry.number(position);
         let installed = || self.ring.holds(number);
         // A log that is closed or poisoned gets no more segments. And inside a closure of `append_with`, the claim
         // of that one may be what keeps the slot of this one's segment from being free.
         let refused = || {
             let closed = self.is_closed().then(|| self.closed_error());
+            // A task goes on to wait for room, which asks for the segment.
+            let closed = closed.or_else(|| (patient == Patient::No).then(Error::would_block));
             closed.or_else(|| crate::reentry::refuse_inside_claim().err())
         };
         let began = Instant::now();
@@ -231,29 +257,37 @@ impl Chain {
     }
 
     #[cold]
-    fn wait_for_room(&self, bytes: u64) -> Result<()> {
+    fn wait_for_room(&self, bytes: u64, patient: Patient) -> Result<()> {
         self.refuse_in_child()?;
+        if patient == Patient::No {
+            return self.supply.ask(|| self.see_room(bytes));
+        }
         // With a claim open, this thread could itself be what holds the preparer up.
         crate::reentry::refuse_inside_claim()?;
         let began = Instant::now();
         let mut looks = 0;
         let outcome = self.supply.wait_until(|| {
             looks += 1;
-            // Relaxed: the supply's lock, held here, orders this after whoever closed, poisoned or installed.
-            let claimed = self.cursor.load(Ordering::Relaxed);
-            if claimed & CLOSED != 0 {
-                return Some(Err(self.closed_error()));
-            }
-            if claimed > POSITION_MAX {
-                return Some(Err(Error::invalid_option("the log's positions are used up; begin a new log")));
-            }
-            (claimed + bytes <= self.home.limit().load(Ordering::Relaxed)).then_some(Ok(()))
+            self.see_room(bytes)
         });
         // Often the segment has just come.
         if looks > 1 {
             self.waits.note_time(began.elapsed());
         }
         outcome
+    }
+
+    /// Whether there is room, or why there will be none. The caller holds the supply's lock.
+    fn see_room(&self, bytes: u64) -> Option<Result<()>> {
+        // Relaxed: the supply's lock orders this after whoever closed, poisoned or installed.
+        let claimed = self.cursor.load(Ordering::Relaxed);
+        if claimed & CLOSED != 0 {
+            return Some(Err(self.closed_error()));
+        }
+        if claimed > POSITION_MAX {
+            return Some(Err(Error::invalid_option("the log's positions are used up; begin a new log")));
+        }
+        (claimed + bytes <= self.home.limit().load(Ordering::Relaxed)).then_some(Ok(()))
     }
 
     /// Why nothing is given out any more.
@@ -274,6 +308,7 @@ impl Chain {
     pub(crate) fn tell_everybody(&self) {
         self.grown.tell_everybody();
         self.durability.tell_everybody();
+        self.supply.tell_tasks();
     }
 
     /// To be called now and then: see `Signal::tell_overlooked`.
@@ -385,7 +420,7 @@ impl Chain {
             },
             |position, bytes| {
                 // Claims that gave up while there was no segment: theirs to write, nobody else's, as padding.
-                if let Ok(claimed) = self.occupy(position, bytes) {
+                if let Ok(claimed) = self.occupy(position, bytes, Patient::Yes) {
                     claimed.abort();
                 }
             },
@@ -437,5 +472,6 @@ impl Chain {
             first
         });
         self.grown.tell_everybody();
+        self.supply.tell_tasks();
     }
 }

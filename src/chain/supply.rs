@@ -1,7 +1,12 @@
 //! Prepared segments: how far they reach, who waits for more, and why none came.
 
+mod tasks;
+
+pub(crate) use tasks::Turn;
+
 use crate::error::Result;
 use crate::primitive::{Condvar, Mutex, MutexGuard, lock, wait, wait_timeout};
+use crate::signal::Sleepers;
 use std::time::Duration;
 
 /// Claims wait here for segments, the preparer for demand. Nobody comes here while the next segment is ready.
@@ -54,6 +59,8 @@ struct State {
     closed: bool,
     /// The preparer is to stop.
     stop: bool,
+    /// Tasks that wait for room.
+    tasks: Sleepers,
 }
 
 /// What the preparer woke for.
@@ -81,6 +88,7 @@ impl Supply {
                 end: 0,
                 closed: false,
                 stop: false,
+                tasks: Sleepers::default(),
             }),
             changed: Condvar::new(),
             wanted: Condvar::new(),
@@ -93,7 +101,8 @@ impl Supply {
         lock(&self.state).prepared_end
     }
 
-    /// Closes the cursor and notes where it stood, as one step for all who ask for the end.
+    /// Closes the cursor and notes where it stood, as one step for all who ask for the end. Tasks are to be told when no
+    /// lock is held: `tell_tasks`.
     pub(crate) fn close(&self, close_cursor: impl FnOnce() -> Option<u64>) -> bool {
         let mut state = lock(&self.state);
         let end = close_cursor();
@@ -205,9 +214,11 @@ impl Supply {
         for (position, bytes) in here {
             pad(position, bytes);
         }
+        let tasks = state.tasks.take_all();
         raise_limit();
         drop(state);
         self.changed.notify_all();
+        tasks.wake_and_go_on();
     }
 
     /// The preparer begins an attempt; the number is for `attempt_failed`. `None` when the log is closed.
@@ -225,9 +236,11 @@ impl Supply {
     pub(crate) fn attempt_failed(&self, attempt: u64, error: crate::error::Error) {
         let mut state = lock(&self.state);
         state.preparing = false;
+        let tasks = state.tasks.take_all();
         state.failed = Some((attempt, error));
         drop(state);
         self.changed.notify_all();
+        tasks.wake_and_go_on();
     }
 
     /// Asks the preparer to look at once.

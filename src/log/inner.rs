@@ -24,7 +24,7 @@ use crate::recovery::{RecoveryReport, recover};
 use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
 use crate::storage::{Directory, Preparation};
-use crate::syncer::{Syncer, Ticker, run_periodic};
+use crate::syncer::{Deputy, Syncer, Ticker, run_periodic};
 use crate::telemetry::Telemetry;
 use crate::trace;
 
@@ -34,6 +34,7 @@ const POPULATE_DURABLE_BYTES: usize = 256 << 10;
 pub(super) struct Inner {
     pub(super) chain: Arc<Chain>,
     pub(super) syncer: Arc<Syncer>,
+    pub(super) deputy: Arc<Deputy>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) cursors: Arc<Cursors>,
     pub(super) announcer: Arc<Announcer>,
@@ -131,10 +132,16 @@ impl Inner {
             options.slow_sync_after(),
         ));
         #[cfg(feature = "testing")]
+        let has_threads = directory.storage().has_threads();
+        #[cfg(not(feature = "testing"))]
+        let has_threads = true;
+        let deputy = Arc::new(Deputy::new(Arc::clone(&syncer), has_threads));
+        #[cfg(feature = "testing")]
         let marks = Arc::new(Mutex::new(Marks::new(recovered.tail, meta.segment_bytes)));
         let inner = Self {
             chain,
             syncer,
+            deputy,
             keeper,
             cursors,
             announcer,
@@ -151,7 +158,7 @@ impl Inner {
             closed: Mutex::new(None),
         };
         #[cfg(feature = "testing")]
-        if !inner.directory.storage().has_threads() {
+        if !has_threads {
             inner.prepare_inline();
             return Ok(inner);
         }
@@ -253,6 +260,7 @@ impl Inner {
             return outcome.clone();
         }
         self.ticker.stop();
+        self.deputy.dismiss();
         self.chain.supply().stop();
         for thread in lock(&self.threads).drain(..) {
             // A thread that panicked has told so by itself; what matters follows.

@@ -3,6 +3,9 @@
 mod background;
 mod cursor;
 mod inner;
+#[cfg(feature = "futures")]
+mod sink;
+mod tasks;
 
 use core::fmt;
 use std::path::Path;
@@ -10,6 +13,8 @@ use std::path::Path;
 pub use self::cursor::Cursor;
 
 use self::inner::Inner;
+#[cfg(feature = "futures")]
+pub use self::sink::LogSink;
 use crate::append::{self, BatchLsns};
 use crate::chain::{Progress, read_live};
 use crate::error::{Error, Result};

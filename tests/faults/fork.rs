@@ -55,6 +55,10 @@ fn try_everything(log: Log, known: Lsn) -> Result<(), i32> {
     refused(8, log.read(known))?;
     refused(9, log.tail(known).map(drop))?;
     refused(10, log.close())?;
+    refused(11, log.try_append(b"child"))?;
+    refused(12, pollster::block_on(log.append_async(b"child")))?;
+    refused(13, pollster::block_on(log.append_durable(b"child")))?;
+    refused(14, pollster::block_on(log.durable(known)))?;
     let _ = (log.watermarks(), log.stats(), format!("{log:?}"));
     drop(log);
     Ok(())
@@ -124,6 +128,8 @@ fn child_drops_the_log_in_a_child() {
     let Some(directory) = role() else { return };
     let log = options(SyncPolicy::None).open(&directory).unwrap();
     let lsns: Vec<_> = (0..200).map(|n: u64| log.append(&[n as u8; 900]).unwrap()).collect();
+    // A thread that syncs for tasks, which the child does not have either.
+    pollster::block_on(log.durable(lsns[199])).unwrap();
     let (snapshot, mut tail) = (log.snapshot(), log.tail(Lsn::ZERO).unwrap());
     let mut log = Some(log);
     let child = fork_and_run(|| {

@@ -694,6 +694,65 @@ mutants! {
         "    fn drop(&mut self) {\n        self.leave();" => "    fn drop(&mut self) {",
         FILES "it" "follow::a_task_is_woken_once_for_each_time_that_it_was_pending",
         "who is gone is not woken";
+    // ---- ERRAND: tasks
+    errand_thread_not_called "quick": "src/chain/durability/tasks.rs",
+        "        if called {\n            self.errands.wake_one();\n        }" => "        let _ = called;",
+        LOOM "tasks" "a_task_is_served_by_the_deputy",
+        "a task wakes the thread that syncs for tasks";
+    errand_gate_stays_shut: "src/chain/durability/tasks.rs",
+        "            if called {\n                self.errands.open();\n            }\n" => "",
+        LOOM "tasks" "a_task_is_served_by_the_deputy",
+        "the thread that is about to sleep sees the task that came meanwhile";
+    errand_sleep_not_said: "src/chain/durability/tasks.rs",
+        "            state.deputy_sleeps = true;\n" => "",
+        LOOM "tasks" "a_task_is_served_by_the_deputy",
+        "the thread says that it sleeps, or nobody wakes it";
+    errand_of_the_nearest_only: "src/chain/durability/tasks.rs",
+        "return Some(beyond + 1);" => "return Some(beyond);",
+        LOOM "tasks" "a_task_is_served_by_the_deputy",
+        "the thread waits until the task's frame is durable, not only what lies before it";
+    errand_looked_at_without_the_lock "quick": "src/chain/durability/tasks.rs",
+        "        let outcome = if self.durable() > beyond {\n            Poll::Ready(Ok(()))\n        } else if let Some"
+        => "        let outcome = if let Some",
+        LOOM "tasks" "a_sync_of_another_serves_a_task",
+        "a task looks at the watermark under the lock under which it registers";
+    errand_ignores_poison: "src/chain/durability/tasks.rs",
+        "} else if let Some(error) = &state.poison {" => "} else if let Some(error) = &state.poison.take() {",
+        LOOM "tasks" "poison_wakes_a_task",
+        "poison stays: every task gets it";
+    errand_served_wakes_nobody "quick": "src/chain/durability.rs",
+        "        if let Some(tasks) = tasks {\n            tasks.wake();\n        }" => "        core::mem::forget(tasks);",
+        LOOM "tasks" "a_task_is_served_by_the_deputy",
+        "a sync wakes the tasks that it served";
+    errand_poison_wakes_no_task: "src/chain/durability.rs",
+        "        let tasks = state.tasks.take_all();\n        let woken" => "        let tasks = Sleepers::default().take_all();\n        let woken",
+        LOOM "tasks" "poison_wakes_a_task",
+        "poison wakes tasks";
+    errand_never_dismissed: "src/chain/durability/tasks.rs",
+        "        state.deputy_dismissed = true;\n        self.errands.open();\n        drop(state);\n        self.errands.wake_one();"
+        => "        state.deputy_dismissed = true;\n        self.errands.open();\n        drop(state);",
+        LOOM "tasks" "a_task_is_served_by_the_deputy",
+        "the thread that syncs for tasks ends when it is told to";
+    room_wakes_no_task "quick": "src/chain/supply.rs",
+        "        let tasks = state.tasks.take_all();\n        raise_limit();" => "        let tasks = Sleepers::default().take_all();\n        raise_limit();",
+        LOOM "tasks" "a_segment_wakes_a_task",
+        "a new segment wakes the tasks that wait for room";
+    room_failure_wakes_no_task: "src/chain/supply.rs",
+        "        let tasks = state.tasks.take_all();\n        state.failed" => "        let tasks = Sleepers::default().take_all();\n        state.failed",
+        LOOM "tasks" "a_failed_preparation_wakes_a_task",
+        "a failed preparation wakes the tasks that wait for it";
+    room_end_wakes_no_task: "src/chain/supply/tasks.rs",
+        "        let tasks = lock(&self.state).tasks.take_all();\n        tasks.wake();" => "        let _ = lock(&self.state);",
+        LOOM "tasks" "the_end_wakes_a_task_without_room",
+        "closing, and poison, wake the tasks that wait for room";
+    room_not_asked_for: "src/chain/supply/tasks.rs",
+        "            turn.bed = Some(state.tasks.add(0, waker));\n            self.wanted.notify_all();" => "            turn.bed = Some(state.tasks.add(0, waker));",
+        LOOM "tasks" "a_failed_preparation_wakes_a_task",
+        "a task without room wakes the preparer";
+    try_waits: "src/chain/mod.rs",
+        "let closed = closed.or_else(|| (patient == Patient::No).then(Error::would_block));" => "let _ = patient;",
+        LOOM "tasks" "a_task_never_waits_for_its_segment",
+        "a task's claim that overran is given up, not waited for";
     durable_tail_gives_what_is_published "quick": "src/tail.rs",
         "if progress == Progress::Durable { 0 } else { u64::MAX }" => "u64::MAX",
         LOOM "wake" "a_sync_wakes_a_follower_of_durable_records",
