@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::directory::refuse;
+use super::directory::{read_up_to, refuse};
 use super::{Access, Directory, Failure, File, StorageFile};
 use crate::error::{Error, Result};
 use crate::format::cursor::{CURSOR_BYTES, SLOT_STRIDE, Stored};
@@ -48,16 +48,7 @@ impl Directory {
 
     fn read_cursor_bytes(&self, name: &str) -> io::Result<Vec<u8>> {
         let file = self.storage().open(&self.cursor_path(name), Access::Read)?;
-        let mut bytes = vec![0; CURSOR_BYTES];
-        let mut at = 0;
-        while at < bytes.len() {
-            match file.read_at(bytes.get_mut(at..).unwrap_or_default(), at as u64)? {
-                0 => break,
-                read => at += read,
-            }
-        }
-        bytes.truncate(at);
-        Ok(bytes)
+        read_up_to(&*file, CURSOR_BYTES)
     }
 
     /// Makes a cursor's file, durably.

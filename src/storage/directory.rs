@@ -245,16 +245,7 @@ impl Directory {
     /// Its two slots, and no more of a file that is longer.
     fn read_meta_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = self.storage.open(path, Access::Read)?;
-        let mut bytes = vec![0; file.len()?.min(META_BYTES as u64) as usize];
-        let mut at = 0;
-        while at < bytes.len() {
-            match file.read_at(bytes.get_mut(at..).unwrap_or_default(), at as u64)? {
-                0 => break,
-                read => at += read,
-            }
-        }
-        bytes.truncate(at);
-        Ok(bytes)
+        read_up_to(&*file, META_BYTES)
     }
 
     /// Creates `log.meta`, durably.
@@ -475,4 +466,18 @@ pub(super) fn refuse(error: HeaderError, path: &Path) -> Error {
             path,
         ),
     }
+}
+
+/// The first `most` bytes of a file, or as many as it has.
+pub(super) fn read_up_to(file: &dyn StorageFile, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; most];
+    let mut at = 0;
+    while at < bytes.len() {
+        match file.read_at(bytes.get_mut(at..).unwrap_or_default(), at as u64)? {
+            0 => break,
+            read => at += read,
+        }
+    }
+    bytes.truncate(at);
+    Ok(bytes)
 }
