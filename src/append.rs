@@ -1,5 +1,7 @@
 //! Appending: measure, claim, copy, publish.
 
+mod large;
+
 use crate::chain::Chain;
 use crate::error::{Error, Result};
 use crate::format::checksum::crc;
@@ -36,7 +38,10 @@ fn measure(chain: &Chain, len: usize) -> Result<u64> {
 /// Appends a copy of `payload`.
 #[inline]
 pub(crate) fn append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
-    let bytes = measure(chain, payload.len())?;
+    if payload.len() as u64 > chain.plain_max {
+        return large::append(chain, payload, Chain::claim);
+    }
+    let bytes = frame_bytes(payload.len() as u64);
     // Before the claim, so that a thread that is preempted here holds nobody up.
     let crc = crc(chain.verifier.checksum, payload);
     let mut claimed = chain.claim(bytes)?;
@@ -50,7 +55,10 @@ pub(crate) fn append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
 /// claim is a parameter of both.)
 #[inline(never)]
 pub(crate) fn try_append(chain: &Chain, payload: &[u8]) -> Result<Appended> {
-    let bytes = measure(chain, payload.len())?;
+    if payload.len() as u64 > chain.plain_max {
+        return large::append(chain, payload, Chain::try_claim);
+    }
+    let bytes = frame_bytes(payload.len() as u64);
     let crc = crc(chain.verifier.checksum, payload);
     let mut claimed = chain.try_claim(bytes)?;
     let lsn = claimed.lsn();
@@ -130,6 +138,10 @@ fn append_batch_by<'a, T: AsRef<[u8]>>(
     // The records' `as_ref` is the caller's code, and runs while the claim is open.
     let _inside = InsideClaim::enter();
     let first_len = first.len() as u64;
+    if chain.goes_through_file(bytes) && large::write_batch(chain, &claimed, first, rest) {
+        claimed.publish_batch(first_len, crc(chain.verifier.checksum, first));
+        return Ok(Some(Appended { lsn, end: lsn + bytes }));
+    }
     let mut at = frame_bytes(first_len);
     for (index, record) in rest.iter().enumerate() {
         let payload = record.as_ref();

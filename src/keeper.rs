@@ -57,8 +57,16 @@ pub(crate) struct Stock {
     next_spare: u64,
     /// Removed from the log and from the directory once nobody holds them.
     retired: Retired,
-    /// The durable watermark, and how many syncs there had been, when a segment was last made ready.
-    synced: Option<(u64, u64)>,
+    /// When a segment was last made ready.
+    synced: Option<Synced>,
+}
+
+/// How much was synced at some time.
+#[derive(Clone, Copy, Debug)]
+struct Synced {
+    durable: u64,
+    through_file: u64,
+    syncs: u64,
 }
 
 impl Stock {
@@ -93,7 +101,8 @@ impl Keeper {
         let session = Session { start: identity.base(), ..self.session };
         let (spare, how) = {
             let mut stock = lock(&self.stock);
-            (stock.spares.pop(), self.how.for_groups_of(self.bytes_a_sync(&mut stock)))
+            let (bytes, through_file) = self.bytes_a_sync(&mut stock);
+            (stock.spares.pop(), self.how.for_groups_of(bytes, through_file))
         };
         let recycled = spare.is_some();
         let body = self.directory.prepare(&identity, &session, how, spare)?;
@@ -111,11 +120,17 @@ impl Keeper {
         Ok(())
     }
 
-    /// How much a sync made durable, since a segment was made ready before.
-    fn bytes_a_sync(&self, stock: &mut Stock) -> u64 {
-        let now = (self.chain.durability.durable(), self.counters.syncs());
+    /// How much a sync made durable, since a segment was made ready before, and how much of that was written through files.
+    fn bytes_a_sync(&self, stock: &mut Stock) -> (u64, u64) {
+        let now = Synced {
+            durable: self.chain.durability.durable(),
+            through_file: self.chain.bytes_through_file(),
+            syncs: self.counters.syncs(),
+        };
         let before = stock.synced.replace(now).unwrap_or(now);
-        now.0.saturating_sub(before.0).checked_div(now.1.saturating_sub(before.1)).unwrap_or(0)
+        let syncs = now.syncs.saturating_sub(before.syncs);
+        let each = |now: u64, before: u64| now.saturating_sub(before).checked_div(syncs).unwrap_or(0);
+        (each(now.durable, before.durable), each(now.through_file, before.through_file))
     }
 
     /// Runs until the supply is stopped.
@@ -241,6 +256,9 @@ impl Keeper {
             let end = segment.end();
             let sealed_now = end > marks.complete_end && end <= complete;
             let durable_now = end > marks.durable_end && end <= durable;
+            if sealed_now {
+                segment.close_file();
+            }
             if sealed_now || durable_now {
                 let mark = TailMark { end, durable: end <= durable, boot, sealed_unix_ns: now };
                 if segment.store_tail_mark(mark) {

@@ -38,6 +38,16 @@ pub(crate) const fn claim_max(segment_bytes: u64) -> u64 {
     if fraction < CLAIM_BYTES_MAX { fraction } else { CLAIM_BYTES_MAX }
 }
 
+/// Under the policies that wait, claims of this size and more are written through the file and not through its mapping:
+/// from here on that costs less (measured at 4 to 100 KiB).
+pub(crate) const THROUGH_FILE_BYTES: u64 = 16 << 10;
+
+/// The same for segments of this size; small ones exist in tests, and have large claims too.
+pub(crate) const fn through_file_min(segment_bytes: u64) -> u64 {
+    let fraction = segment_bytes / 8;
+    if fraction < THROUGH_FILE_BYTES { fraction } else { THROUGH_FILE_BYTES }
+}
+
 /// Slots of the ring: how many segments may be between the oldest unpublished claim and the newest prepared one.
 /// At least two: a claim that straddles holds its first part while it waits for the segment of its second.
 pub(crate) const RING_SLOTS: u64 = if cfg!(tidelog_loom) {

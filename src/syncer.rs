@@ -36,6 +36,8 @@ pub(crate) struct Syncer {
     gathering: Gathering,
     /// How far ahead faults were taken.
     populated: AtomicU64,
+    /// How many bytes had been written through the file when they were.
+    through_file: AtomicU64,
 }
 
 impl Syncer {
@@ -48,7 +50,8 @@ impl Syncer {
         slow: Duration,
     ) -> Self {
         let (gathering, populated) = (Gathering::new(), AtomicU64::new(0));
-        Self { chain, directory, policy, counters, announcer, slow, gathering, populated }
+        let through_file = AtomicU64::new(0);
+        Self { chain, directory, policy, counters, announcer, slow, gathering, populated, through_file }
     }
 
     pub(crate) fn chain(&self) -> &Arc<Chain> {
@@ -99,6 +102,13 @@ impl Syncer {
         // look at all of those that are ready. Relaxed: with an old value faults are taken twice, or by the writers.
         let ready = self.populated.load(Ordering::Relaxed);
         if self.policy.acknowledges_durable() && durable + (POPULATE_AHEAD_BYTES / 2) as u64 <= ready {
+            return;
+        }
+        // What is written through the file takes no faults, and would lose by pages that are mapped.
+        let through_file = self.chain.bytes_through_file();
+        let before = self.through_file.load(Ordering::Relaxed);
+        self.through_file.store(through_file, Ordering::Relaxed);
+        if through_file.saturating_sub(before) >= (POPULATE_AHEAD_BYTES / 8) as u64 {
             return;
         }
         let Some(segment) = self.segment_at(durable) else { return };

@@ -45,7 +45,7 @@ use self::ring::Ring;
 use self::supply::Supply;
 use crate::error::{Error, Result};
 use crate::format::verify::Verifier;
-use crate::limits::{HEADER_BYTES, POSITION_MAX, claim_max};
+use crate::limits::{FRAME_HEADER_BYTES, HEADER_BYTES, POSITION_MAX, claim_max, through_file_min};
 use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, Patience, lock};
 use crate::region::Home;
 use crate::segment::Segment;
@@ -113,6 +113,10 @@ pub(crate) struct Chain {
     grown: CachePadded<Signal>,
     pub(crate) durability: Durability,
     pub(crate) geometry: Geometry,
+    /// Larger payloads are a special case: too large, or to be written through the file.
+    pub(crate) plain_max: u64,
+    /// How many bytes were written through the file. A hint for who syncs, so relaxed.
+    through_file: AtomicU64,
     /// What this opening seals its frames with.
     pub(crate) verifier: Verifier,
     ring: Ring,
@@ -145,6 +149,8 @@ impl Chain {
             grown: CachePadded::new(Signal::new()),
             durability: Durability::new(tail),
             geometry,
+            plain_max: geometry.claim_max - FRAME_HEADER_BYTES,
+            through_file: AtomicU64::new(0),
             verifier,
             ring: Ring::new(),
             catalog: Catalog::new(List::new(numbers, geometry.shift, origin)),
@@ -153,6 +159,25 @@ impl Chain {
             failure: Mutex::new(None),
             waits: Distribution::default(),
         }
+    }
+
+    /// Large claims are written through the file from now on.
+    pub(crate) fn write_through_file(&mut self) {
+        self.plain_max = through_file_min(self.geometry.segment_bytes()) - FRAME_HEADER_BYTES - 1;
+    }
+
+    /// True where a claim of this size is written through the file.
+    pub(crate) fn goes_through_file(&self, bytes: u64) -> bool {
+        self.plain_max < self.geometry.claim_max - FRAME_HEADER_BYTES && bytes > self.plain_max
+    }
+
+    pub(crate) fn note_through_file(&self, bytes: u64) {
+        self.through_file.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes were written through the file so far.
+    pub(crate) fn bytes_through_file(&self) -> u64 {
+        self.through_file.load(Ordering::Relaxed)
     }
 
     /// Takes `bytes` of the log for this thread alone.

@@ -68,7 +68,10 @@ impl Inner {
         let verifier = Verifier { seed: session.seed(meta.log_id), checksum: session.checksum };
         let geometry = Geometry::new(meta.segment_bytes);
         let origin = Origin { log_id: meta.log_id, directory: Arc::clone(&directory) };
-        let chain = Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin));
+        let mut chain = Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin));
+        if options.sync_policy.acknowledges_durable() {
+            chain.write_through_file();
+        }
         let chain = Arc::new(chain);
         let torn = recovered
             .report
@@ -99,8 +102,9 @@ impl Inner {
             how: Preparation {
                 zero_fill_bytes: options.zero_fill(),
                 populate_bytes,
-                zeros_are_durable: policy.acknowledges_durable(),
+                others_sync: policy.acknowledges_durable(),
                 follows_groups: options.zero_fill_follows_groups(),
+                through_file: false,
             },
             spares_max: options.spares_max(),
             counters: Arc::clone(&counters),

@@ -88,6 +88,11 @@ impl<'a> Claimed<'a> {
         self.window.is_copied_by_pages()
     }
 
+    /// What frames within the claim, at their offsets in it, are written with through the file.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
     /// Stores the checksum of the frame `at` bytes into the claim.
     #[inline]
     fn store_checksum(&mut self, at: u64, word: u64, crc: u64) {

@@ -13,7 +13,7 @@ use crate::limits::HEADER_BYTES;
 use crate::lsn::Lsn;
 use crate::primitive::{Arc, Mutex, lock};
 use crate::region::Region;
-use crate::storage::{Body, Directory};
+use crate::storage::{Access, Body, Directory, StorageFile};
 
 /// A segment of the log: mapped from the start when it is being written, on first use when it is only read.
 #[derive(Debug)]
@@ -21,18 +21,23 @@ pub(crate) struct Segment {
     identity: Identity,
     body: OnceLock<Body>,
     directory: Option<Arc<Directory>>,
-    opening: Mutex<()>,
+    /// Who maps the segment or opens its file holds this. The file, once a claim was large enough to be written through
+    /// it.
+    file: Mutex<Option<SharedFile>>,
 }
+
+/// A file that several threads write to. (The standard `Arc`: it orders nothing.)
+pub(crate) type SharedFile = std::sync::Arc<dyn StorageFile>;
 
 impl Segment {
     /// A segment that is mapped already.
     pub(crate) fn mapped(identity: Identity, body: Body, directory: Option<Arc<Directory>>) -> Self {
-        Self { identity, body: OnceLock::from(body), directory, opening: Mutex::new(()) }
+        Self { identity, body: OnceLock::from(body), directory, file: Mutex::new(None) }
     }
 
     /// A segment that is mapped when it is first read.
     pub(crate) fn unmapped(identity: Identity, directory: Arc<Directory>) -> Self {
-        Self { identity, body: OnceLock::new(), directory: Some(directory), opening: Mutex::new(()) }
+        Self { identity, body: OnceLock::new(), directory: Some(directory), file: Mutex::new(None) }
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -91,6 +96,23 @@ impl Segment {
         self.mapped_body().is_some_and(|body| body.region.is_writable())
     }
 
+    /// The file, to write to. `None` where it cannot be opened now.
+    pub(crate) fn file(&self) -> Option<SharedFile> {
+        let directory = self.directory.as_ref()?;
+        let mut file = lock(&self.file);
+        if file.is_none() {
+            let path = directory.segment_path(self.base());
+            *file = directory.storage().open(&path, Access::Write).ok().map(SharedFile::from);
+        }
+        file.clone()
+    }
+
+    /// Every claim in it has ended: the file is not written to any more.
+    pub(crate) fn close_file(&self) {
+        let file = lock(&self.file).take();
+        drop(file);
+    }
+
     /// What it was written through; none if it was only read.
     pub(crate) fn into_region(self) -> Option<Region> {
         self.body.into_inner().map(|body| body.region).filter(Region::is_writable)
@@ -98,7 +120,7 @@ impl Segment {
 
     #[cold]
     fn open_body(&self) -> Result<&Body> {
-        let _one_at_a_time = lock(&self.opening);
+        let _one_at_a_time = lock(&self.file);
         if let Some(body) = self.body.get() {
             return Ok(body);
         }

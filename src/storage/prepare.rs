@@ -20,9 +20,12 @@ const ZERO_FILL_UNASKED: usize = 64 << 10;
 const GROUP_LARGE: u64 = 64 << 10;
 const ZERO_FILL_LARGE_GROUPS: usize = 16 << 10;
 
-/// So many zeros are handed to the device at once, where they are to be durable: the syncs of appends that wait come
-/// between, and not behind a whole segment.
+/// So many zeros are handed to the device at once, where appends wait for syncs: those come between, and not behind a
+/// whole segment.
 const ZEROS_AT_ONCE: u64 = 4 << 20;
+
+/// Zeros over what is in the page cache already, where their size decides nothing.
+const ZEROS_OVER_CACHED: usize = 256 << 10;
 
 /// How segments are made ready.
 #[derive(Clone, Copy, Debug)]
@@ -32,19 +35,20 @@ pub(crate) struct Preparation {
     pub(crate) zero_fill_bytes: usize,
     /// How much of the mapping takes its write faults ahead of use.
     pub(crate) populate_bytes: usize,
-    /// Behind its header a segment is zeros on the device too before it is used. Else a recycled one is zeros in the page
-    /// cache only: after a power cut its earlier bytes may stand behind the tail. No frame of theirs verifies, so they
-    /// pass for a torn tail.
-    pub(crate) zeros_are_durable: bool,
+    /// Appends wait for syncs, which must not wait behind many zeros.
+    pub(crate) others_sync: bool,
     /// Larger pieces where the groups are large.
     pub(crate) follows_groups: bool,
+    /// What is appended is for the most part written through files: mapped pages are of no use.
+    pub(crate) through_file: bool,
 }
 
 impl Preparation {
-    /// For a log whose syncs make so many bytes durable each.
-    pub(crate) fn for_groups_of(self, bytes: u64) -> Self {
+    /// For a log whose syncs make so many bytes durable each, of which so many were written through files.
+    pub(crate) fn for_groups_of(self, bytes: u64, through_file: u64) -> Self {
         let large = self.follows_groups && bytes >= GROUP_LARGE;
-        Self { zero_fill_bytes: if large { ZERO_FILL_LARGE_GROUPS } else { self.zero_fill_bytes }, ..self }
+        let zero_fill_bytes = if large { ZERO_FILL_LARGE_GROUPS } else { self.zero_fill_bytes };
+        Self { zero_fill_bytes, through_file: bytes > 0 && through_file >= bytes / 2, ..self }
     }
 }
 
@@ -121,9 +125,9 @@ impl Directory {
                     let contents = match spare.region {
                         _ if spare.zeroed => Contents::Zeros,
                         // (What a snapshot shares is written again, below, to have blocks of its own.)
-                        Some(region) if !how.zeros_are_durable && !spare.file.may_move()? => {
-                            Contents::Mapped(region)
-                        }
+                        Some(_) if spare.file.may_move()? => Contents::Stale,
+                        Some(_) if how.through_file => Contents::Cached,
+                        Some(region) => Contents::Mapped(region),
                         _ => Contents::Stale,
                     };
                     if renamed { Ok((spare.file, contents)) } else { create(storage, &temporary) }
@@ -134,7 +138,7 @@ impl Directory {
         let (file, contents) = made.map_err(failed)?;
         let filled = self.fill(&*file, identity, session, how, contents, &failed);
         let synced = filled.and_then(|kept| {
-            // The header page alone, where the zeros need not be durable.
+            // The header page alone, of what was used before: its blocks are there.
             let synced = kept.as_ref().map_or_else(|| file.sync_all(), |region| region.flush(0..PAGE));
             synced.map_err(|error| failed(error).at_a_sync())?;
             Ok(kept)
@@ -189,6 +193,11 @@ impl Directory {
             Contents::Zeros => !file.may_move().map_err(failed)?,
             Contents::Nothing => reserved && how.zero_fill_bytes == 0,
             Contents::Stale => false,
+            Contents::Cached => {
+                zero(file, HEADER_BYTES, length, ZEROS_OVER_CACHED).map_err(failed)?;
+                kept = Some(file.map(length as usize, true).map_err(failed)?);
+                true
+            }
             Contents::Mapped(mut region) => {
                 region.clear(PAGE..length as usize);
                 kept = Some(region);
@@ -201,7 +210,7 @@ impl Directory {
             while from < length {
                 let to = length.min(from + ZEROS_AT_ONCE);
                 zero(file, from, to, chunk).map_err(failed)?;
-                if how.zeros_are_durable && to < length {
+                if how.others_sync && to < length {
                     file.sync_data().map_err(|error| failed(error).at_a_sync())?;
                 }
                 from = to;
@@ -219,8 +228,12 @@ enum Contents {
     Nothing,
     Zeros,
     Stale,
-    /// What it held as a segment, which is mapped and in memory: cheaper to clear there, without a write or a fault.
+    /// What it held as a segment, which is mapped and in memory: cheaper to clear there, without a write or a fault. Then
+    /// it is zeros in the page cache only: after a power cut its earlier bytes may stand behind the tail. No frame of
+    /// theirs verifies, so they pass for a torn tail.
     Mapped(Region),
+    /// The same, and it is better not to have it mapped page by page.
+    Cached,
 }
 
 fn create(storage: &dyn Storage, path: &Path) -> io::Result<(File, Contents)> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidelog::testing::{Disk, Pick};
 use tidelog::{ErrorKind, LastClose, Log, LogReader, Lsn, SyncPolicy};
 
-use crate::support::{PLACE, assert_prefix, nothing, options, payload, payloads};
+use crate::support::{PLACE, SEGMENT, assert_prefix, nothing, options, payload, payloads};
 
 #[test]
 fn what_was_synced_is_there_and_what_was_not_may_be_gone() {
@@ -71,40 +71,73 @@ fn a_reader_keeps_a_file_from_being_recycled() {
     assert_eq!(snapshot.iter().filter(|record| record.is_ok()).count(), 40);
 }
 
-/// Appends, and retires what was appended, until segments were recycled. Returns where the records are.
-fn recycle(log: &Log) -> Vec<Lsn> {
+/// The ways in which a file is used again: cleared in its mapping; written over, where what is appended is for the
+/// most part written through files; and written over since only an earlier opening wrote to it.
+const WAYS: [(SyncPolicy, bool, bool); 5] = [
+    (SyncPolicy::None, false, false),
+    (SyncPolicy::Immediate, false, false),
+    (SyncPolicy::Immediate, true, false),
+    (SyncPolicy::None, false, true),
+    (SyncPolicy::Immediate, true, true),
+];
+
+/// A log whose segments were recycled, by single records or large batches, all of them or those of an earlier opening.
+fn recycled(disk: &Disk, (policy, batches, reopened): (SyncPolicy, bool, bool)) -> (Log, Vec<Lsn>) {
+    let mut log = options(disk, policy).open(PLACE).unwrap();
     let mut lsns = Vec::new();
+    if reopened {
+        while log.watermarks().claimed.get() < 4 * SEGMENT {
+            append(&log, &mut lsns, batches);
+        }
+        log.close().unwrap();
+        log = options(disk, policy).open(PLACE).unwrap();
+    }
+    recycle(&log, &mut lsns, batches);
+    (log, lsns)
+}
+
+/// Appends a record, or some as a batch that is written through the file.
+fn append(log: &Log, lsns: &mut Vec<Lsn>, batches: bool) {
+    let first = lsns.len() as u64;
+    if batches {
+        let records: Vec<_> = (first..first + 4).map(payload).collect();
+        lsns.extend(log.append_batch(&records).unwrap());
+    } else {
+        lsns.push(log.append(&payload(first)).unwrap());
+    }
+}
+
+/// Appends, and retires what was appended, until segments were recycled.
+fn recycle(log: &Log, lsns: &mut Vec<Lsn>, batches: bool) {
     while log.stats().segments_recycled < 4 {
-        lsns.push(log.append(&payload(lsns.len() as u64)).unwrap());
+        append(log, lsns, batches);
         log.retire_before(lsns[lsns.len().saturating_sub(8)]).unwrap();
         log.upkeep();
         let first = lsns.partition_point(|lsn| *lsn < log.watermarks().start) as u64;
         assert_prefix(log, first, lsns.len() as u64, "while segments are recycled");
     }
-    lsns
 }
 
 #[test]
 fn recycled_files_bring_nothing_back() {
-    for policy in [SyncPolicy::None, SyncPolicy::Immediate] {
+    for way in WAYS {
         let disk = Disk::new(1);
-        let log = options(&disk, policy).open(PLACE).unwrap();
-        let lsns = recycle(&log);
-        let killed = options(&disk.possibilities().kill(), policy).open(PLACE).unwrap();
+        let (_log, lsns) = recycled(&disk, way);
+        let killed = options(&disk.possibilities().kill(), way.0).open(PLACE).unwrap();
         let first = lsns.partition_point(|lsn| *lsn < killed.watermarks().start) as u64;
         assert_prefix(&killed, first, lsns.len() as u64, "after a kill");
         assert_eq!(payloads(&killed).len() as u64, lsns.len() as u64 - first);
     }
 }
 
-/// Under `None` a recycled segment is zeros in the page cache only. What a power cut leaves of its earlier records is cut
-/// off as a torn tail, and what is set aside at closing is zeros on the device too.
+/// A recycled segment is zeros in the page cache only. What a power cut leaves of its earlier records is cut off as a torn
+/// tail, and what is set aside at closing is zeros on the device too.
 #[test]
 fn recycled_files_bring_nothing_back_after_a_power_cut() {
-    for seed in 0..40 {
+    for seed in 0..100 {
         let disk = Disk::new(1);
-        let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
-        let mut lsns = recycle(&log);
+        let way = WAYS[seed as usize / 2 % WAYS.len()];
+        let (log, mut lsns) = recycled(&disk, way);
         if seed % 2 == 0 {
             log.sync().unwrap();
         } else {
@@ -113,8 +146,8 @@ fn recycled_files_bring_nothing_back_after_a_power_cut() {
         let (start, durable) = (log.watermarks().start, log.watermarks().durable);
         assert_eq!(durable, log.watermarks().published);
         let possible = disk.possibilities();
-        let cut = if seed < 2 { nothing(&possible) } else { possible.cut_at_random(seed) };
-        let log = options(&cut.disk(), SyncPolicy::None).open(PLACE).unwrap();
+        let cut = if seed < 10 { nothing(&possible) } else { possible.cut_at_random(seed) };
+        let log = options(&cut.disk(), way.0).open(PLACE).unwrap();
         assert_eq!(log.recovery().end, durable, "seed {seed}");
         let first = lsns.partition_point(|lsn| *lsn < start) as u64;
         // On into the spares.

@@ -7,6 +7,7 @@ mod disk;
 mod follow;
 mod found;
 mod full;
+mod large;
 mod retention;
 mod support;
 mod sync_errors;

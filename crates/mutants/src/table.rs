@@ -384,6 +384,10 @@ mutants! {
         "            Contents::Stale => false," => "            Contents::Stale => true,",
         SIM "sim" "disk::recycled_files_bring_nothing_back",
         "a recycled file holds no records of the segment that it was";
+    recycled_cached_file_not_zeroed: "src/storage/prepare.rs",
+        "                zero(file, HEADER_BYTES, length, ZEROS_OVER_CACHED).map_err(failed)?;\n" => "",
+        SIM "sim" "disk::recycled_files_bring_nothing_back",
+        "a file that is used again for large claims holds no records of the segment that it was";
     recycled_mapping_not_cleared: "src/storage/prepare.rs",
         "                region.clear(PAGE..length as usize);\n                kept" => "                kept",
         SIM "sim" "disk::recycled_files_bring_nothing_back",
@@ -392,6 +396,14 @@ mutants! {
         "|region| region.flush(0..PAGE)" => "|_| Ok(())",
         SIM "sim" "disk::recycled_files_bring_nothing_back_after_a_power_cut",
         "the header of a recycled segment is durable before it has its name";
+    large_record_failure_ignored: "src/append/large.rs",
+        "file.write_all_at(payload, at).is_ok()" => "file.write_all_at(payload, at).is_ok() || payload.len() > 1",
+        SIM "sim" "large::a_write_that_fails_is_made_up_for",
+        "a record whose write through the file fails is copied into the mapping";
+    large_batch_not_filled_up: "src/append/large.rs",
+        "        self.put(&[0; 8][..filling as usize])" => "        self.put(&[0; 8][..(filling as usize).min(6)])",
+        SIM "sim" "large::what_was_acknowledged_survives",
+        "frames that are written through the file begin at multiples of eight";
     unused_zeros_not_synced: "src/storage/prepare.rs",
         "                file.sync_data()?;\n" => "",
         SIM "sim" "disk::recycled_files_bring_nothing_back_after_a_power_cut",
