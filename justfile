@@ -27,9 +27,9 @@ loom:
 loom-full:
     TIDELOG_LOOM_FULL=1 ./test loom
 
-# Deliberate faults that the tests must notice, all of them
-mutants:
-    cargo run -q --release -p tidelog-mutants
+# Deliberate faults that the tests must notice: all of them, or `just mutants --quick`, `--list`, words of names
+mutants *args:
+    cargo run -q -p tidelog-mutants -- {{args}}
 
 # Kill a writing process so many times, and verify each time
 kill count="1000":

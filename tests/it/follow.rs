@@ -315,6 +315,7 @@ fn followers_beside_retirement_miss_only_what_they_are_told() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_follower_of_durable_records_is_woken_by_retirement() {
     returns("a retirement wakes a follower", || {
@@ -322,8 +323,13 @@ fn a_follower_of_durable_records_is_woken_by_retirement() {
         let mut tail = log.tail_durable(Lsn::ZERO).unwrap();
         let lsns = fill(&log, 300, 1000);
         assert!(tail.try_next().unwrap().is_none());
-        let waiting = std::thread::spawn(move || tail.next().map(|record| record.is_some()));
-        std::thread::sleep(Duration::from_millis(20));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            sender.send(thread_id()).unwrap();
+            tail.next().map(|record| record.is_some())
+        });
+        // Who comes too late to sleep is told without being woken.
+        asleep(receiver.recv().unwrap());
         let start = log.retire_before(lsns[250].0).unwrap();
         let error = waiting.join().unwrap().unwrap_err();
         assert_eq!((error.kind(), error.lsn()), (ErrorKind::Retired, Some(start)));

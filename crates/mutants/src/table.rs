@@ -11,6 +11,8 @@ pub struct Suite {
     pub cargo: &'static [&'static str],
     /// Folder of its build output, in `target`: where the step of `./test` builds, so that the dependencies are there.
     pub target_dir: &'static str,
+    /// Name of the copy of the tree that is broken for it. Suites that build the library alike share one.
+    pub tree: &'static str,
 }
 
 /// The model-checked scenarios of `loom-tests`.
@@ -19,6 +21,7 @@ pub static LOOM: Suite = Suite {
     env: &[("RUSTFLAGS", "--cfg tidelog_loom")],
     cargo: &["test", "-p", "tidelog-loom-tests", "--profile", "model"],
     target_dir: "loom",
+    tree: "loom",
 };
 
 /// The random schedules of `shuttle-tests`.
@@ -27,6 +30,7 @@ pub static SHUTTLE: Suite = Suite {
     env: &[("RUSTFLAGS", "--cfg tidelog_shuttle")],
     cargo: &["test", "-p", "tidelog-shuttle-tests", "--profile", "model"],
     target_dir: "shuttle",
+    tree: "shuttle",
 };
 
 /// The tests on the simulated disk.
@@ -35,6 +39,7 @@ pub static SIM: Suite = Suite {
     env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
     cargo: &["test", "--features", "testing"],
     target_dir: ".",
+    tree: "disk",
 };
 
 /// Some of the model explorer's runs.
@@ -43,11 +48,17 @@ pub static EXPLORER: Suite = Suite {
     env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
     cargo: &["test", "-p", "tidelog-explorer"],
     target_dir: ".",
+    tree: "disk",
 };
 
 /// The tests on the system's files.
-pub static FILES: Suite =
-    Suite { name: "files", env: &[("CARGO_PROFILE_DEV_DEBUG", "0")], cargo: &["test"], target_dir: "." };
+pub static FILES: Suite = Suite {
+    name: "files",
+    env: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
+    cargo: &["test"],
+    target_dir: ".",
+    tree: "files",
+};
 
 /// One way of breaking the code.
 #[derive(Debug)]
