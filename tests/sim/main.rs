@@ -8,5 +8,6 @@ mod follow;
 mod found;
 mod full;
 mod retention;
+mod schema;
 mod support;
 mod sync_errors;
