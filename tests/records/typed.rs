@@ -162,7 +162,6 @@ fn encoding_may_append() {
         type View<'a> = Entry<'a>;
 
         fn encode(&self, item: &Entry<'_>, payload: &mut Vec<u8>) -> Result<(), CodecError> {
-            payload.extend_from_slice(b"");
             item.encode(payload)?;
             self.0.append(item).map_err(|error| CodecError::new(error.to_string()))?;
             Ok(())
