@@ -81,8 +81,15 @@ where
         let archive = ArchiveValidator::with_max_depth(payload, Some(DEPTH_MAX));
         let mut validator = Validator::new(archive, SharedValidator::new());
         access_with_context::<T::Archived, _, BoxedError>(payload, &mut validator)
-            .map_err(|error| CodecError::new(error.to_string()))
+            .map_err(|error| refused(&error))
     }
+}
+
+#[cold]
+fn refused(error: &BoxedError) -> CodecError {
+    CodecError::new(format!(
+        "the bytes are no archive of the type, or one with more than {DEPTH_MAX} pointers inside one another: {error}"
+    ))
 }
 
 /// Writes behind what the buffer holds, and counts positions, which alignment goes by, from there.
