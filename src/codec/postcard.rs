@@ -88,7 +88,7 @@ impl<T: Serialize + DeserializeOwned> Codec for Postcard<T> {
         encode(item, payload)
     }
 
-    fn decode<'a>(&self, payload: &'a [u8]) -> Result<T, CodecError> {
+    fn decode(&self, payload: &[u8]) -> Result<T, CodecError> {
         decode(payload)
     }
 }
