@@ -50,6 +50,11 @@ pub enum ErrorKind {
     WouldBlock,
     /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
     WouldDeadlock,
+    /// The log's schema tag is not the one that it was opened with ([`Options::schema`](crate::Options::schema)).
+    SchemaMismatch,
+    /// A record is as it was appended, and its codec makes no value of it; [`Error::lsn`] has its place. Iterations go on
+    /// behind it.
+    Undecodable,
     /// This process is a forked child of the one that opened the log, and has no part in it.
     Forked,
 }
@@ -363,6 +368,29 @@ impl Error {
         )
     }
 
+    pub(crate) fn not_encodable(error: &impl fmt::Display) -> Self {
+        Self::invalid_option(format!("the value cannot be encoded: {error}; nothing was appended"))
+    }
+
+    pub(crate) fn undecodable(lsn: Lsn, error: &impl fmt::Display) -> Self {
+        let what = format!(
+            "the record at LSN {lsn} is as it was appended, but cannot be decoded: {error}; go on behind it, or read it with \
+             the codec that it was written with"
+        );
+        Self::at_lsn(ErrorKind::Undecodable, what, lsn)
+    }
+
+    pub(crate) fn schema_mismatch(found: u64, asked: u64, path: &Path) -> Self {
+        let tag = |tag| if tag == 0 { "none".to_owned() } else { format!("{tag}") };
+        let what = format!(
+            "the log's schema tag is {}, and {} was asked for; open it with the program that wrote it, or without \
+             Options::schema, convert its records, and call Log::set_schema",
+            tag(found),
+            tag(asked)
+        );
+        Self::at_path(ErrorKind::SchemaMismatch, what, path)
+    }
+
     pub(crate) fn thread_panicked(name: &str, path: &Path) -> Self {
         let what = format!("the thread {name} panicked; open the log again, and report the panic");
         Self::at_path(ErrorKind::Poisoned, what, path)
@@ -422,7 +450,9 @@ impl From<Error> for io::Error {
             ErrorKind::WouldBlock => io::ErrorKind::WouldBlock,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
             ErrorKind::Held => io::ErrorKind::ResourceBusy,
-            ErrorKind::CursorAhead => io::ErrorKind::InvalidData,
+            ErrorKind::CursorAhead | ErrorKind::SchemaMismatch | ErrorKind::Undecodable => {
+                io::ErrorKind::InvalidData
+            }
             ErrorKind::TooManyMappings => io::ErrorKind::OutOfMemory,
             ErrorKind::Io | ErrorKind::Poisoned | ErrorKind::Closed => {
                 error.io_error().map_or(io::ErrorKind::Other, io::Error::kind)

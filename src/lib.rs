@@ -6,12 +6,14 @@
 
 mod append;
 mod chain;
+mod codec;
 mod cursors;
 mod error;
 mod event;
 mod format;
 pub mod future;
 mod keeper;
+pub mod kv;
 mod limits;
 mod listener;
 mod log;
@@ -38,9 +40,17 @@ mod tail;
 mod telemetry;
 #[cfg_attr(not(feature = "tracing"), path = "trace_off.rs")]
 mod trace;
+mod typed;
 mod watcher;
 
 pub use crate::append::BatchLsns;
+#[cfg(feature = "zerocopy")]
+pub use crate::codec::Fixed;
+#[cfg(feature = "rkyv")]
+pub use crate::codec::Rkyv;
+#[cfg(feature = "postcard")]
+pub use crate::codec::{Borrowing, Postcard, PostcardBorrowed};
+pub use crate::codec::{Codec, CodecError};
 pub use crate::cursors::{CursorInfo, CursorState};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::event::{Event, Events};
@@ -57,6 +67,7 @@ pub use crate::snapshot::RecordBytes;
 pub use crate::snapshot::{PinnedRecords, Records, SegmentSnapshot, Snapshot};
 pub use crate::stats::{Histogram, Stats, Watermarks};
 pub use crate::tail::{Tail, TailRecords};
+pub use crate::typed::{Typed, TypedLog, TypedPinned, TypedReader, TypedRecords, TypedSnapshot, TypedTail};
 pub use crate::watcher::Watcher;
 
 /// A simulated disk, for tests of this crate and of what is built on it.

@@ -42,13 +42,15 @@ pub struct LogReader {
 
 impl Options {
     /// Opens a [`LogReader`], on any file system where
-    /// [`allow_unsupported_file_system`](Self::allow_unsupported_file_system) says so. The other options are the
-    /// writer's.
+    /// [`allow_unsupported_file_system`](Self::allow_unsupported_file_system) says so, and of the
+    /// [`schema`](Self::schema) that is asked for. The other options are the writer's.
     ///
     /// # Errors
-    /// As [`LogReader::open`].
+    /// As [`LogReader::open`]; [`SchemaMismatch`](crate::ErrorKind::SchemaMismatch).
     pub fn open_reader(&self, directory: impl AsRef<Path>) -> Result<LogReader> {
-        LogReader::look(self.storage(), directory.as_ref(), self.any_file_system)
+        let reader = LogReader::look(self.storage(), directory.as_ref(), self.any_file_system)?;
+        self.check_schema(reader.schema()?, reader.directory())?;
+        Ok(reader)
     }
 }
 
@@ -191,6 +193,15 @@ impl LogReader {
     pub fn cursors(&self) -> Result<Vec<CursorInfo>> {
         let (_, end) = self.watch.look()?;
         cursors::look(&self.directory, self.watch.log_id()?, end.position())
+    }
+
+    /// The log's schema tag as it is now; 0 where it has none. The writer may change it
+    /// ([`Log::set_schema`](crate::Log::set_schema)).
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io), [`Corrupt`](crate::ErrorKind::Corrupt) when the metadata cannot be read.
+    pub fn schema(&self) -> Result<u64> {
+        self.watch.schema()
     }
 
     /// Where the log lies.

@@ -1,6 +1,7 @@
 //! How a log is opened.
 
 use core::time::Duration;
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::limits::{RETIRED_TOGETHER, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
@@ -34,6 +35,7 @@ pub struct Options {
     pub(crate) any_file_system: bool,
     pub(crate) retention: RetentionPolicy,
     pub(crate) slow_sync: Option<Duration>,
+    pub(crate) schema: Option<u64>,
     #[cfg(feature = "testing")]
     pub(crate) disk: Option<crate::sim::Disk>,
 }
@@ -127,6 +129,16 @@ impl Options {
         self
     }
 
+    /// What the log's records are, by a number of your own: the version of their encoding. It is stored when the log is
+    /// created, and opening a log that has another one, for writing or with [`open_reader`](Self::open_reader), is
+    /// [`SchemaMismatch`](crate::ErrorKind::SchemaMismatch). Without this option any log is opened, and a new one has none,
+    /// which is 0. [`Log::set_schema`](crate::Log::set_schema) changes it.
+    #[must_use]
+    pub fn schema(mut self, schema: u64) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
     /// Opens the log also on a file system on which guarantees cannot hold; by default that is
     /// [`Unsupported`](crate::ErrorKind::Unsupported). Those are network file systems (NFS, SMB, 9p, Ceph and the
     /// like), FUSE with virtiofs, and of the copy-on-write ones ZFS, bcachefs and NILFS2. `docs/DURABILITY.md` tells
@@ -181,6 +193,14 @@ impl Options {
             return crate::limits::SEGMENT_BYTES_LEAST;
         }
         SEGMENT_BYTES_MIN
+    }
+
+    /// Refuses a log of another schema.
+    pub(crate) fn check_schema(&self, found: u64, directory: &Path) -> Result<()> {
+        match self.schema {
+            Some(asked) if asked != found => Err(Error::schema_mismatch(found, asked, directory)),
+            _ => Ok(()),
+        }
     }
 
     /// The segment size for a log that is being created.

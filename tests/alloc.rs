@@ -5,7 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use tidelog::{Checksum, Log, Lsn, Options, SyncPolicy};
+use tidelog::kv::{Entry, Kv};
+use tidelog::{Checksum, Log, Lsn, Options, SyncPolicy, TypedLog};
 
 const APPENDS: u32 = 100_000;
 
@@ -119,4 +120,23 @@ fn replay_allocates_nothing_per_record() {
     });
     assert!(sum > 0);
     assert_eq!(count, 0, "allocations while {APPENDS} records were replayed");
+}
+
+/// A value is encoded into a buffer that the thread keeps, and read where it lies.
+#[test]
+fn appending_and_replaying_values_allocates_nothing() {
+    let (_directory, log) = log(SyncPolicy::None, Checksum::Crc32c);
+    let log = TypedLog::new(log, Kv);
+    while log.log().stats().segments_prepared < 3 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let entry = Entry::put(b"key", &[7; 100], 1);
+    log.append(&entry).unwrap(); // the buffer grows
+    let appends = || (0..APPENDS).for_each(|_| assert!(log.append(&entry).is_ok()));
+    let count = allocations(appends);
+    assert_eq!(count, 0, "append");
+    let snapshot = log.snapshot();
+    let begin = allocations(|| drop(snapshot.iter().next()));
+    let all = allocations(|| assert!(snapshot.iter().all(|record| record.unwrap().value == entry)));
+    assert_eq!(all, begin, "replay");
 }

@@ -4,3 +4,4 @@ pub mod forge;
 pub mod format;
 pub mod golden;
 pub mod hostile;
+pub mod records;

@@ -40,6 +40,11 @@ impl Watch {
         read_meta(&self.directory).map(|meta| meta.log_id)
     }
 
+    /// The log's schema tag, by its metadata as it is now.
+    pub(crate) fn schema(&self) -> Result<u64> {
+        read_meta(&self.directory).map(|meta| meta.schema)
+    }
+
     /// Looks which segments there are now.
     pub(crate) fn refresh(&self) -> Result<()> {
         let mut settled = lock(&self.settled);

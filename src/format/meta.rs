@@ -28,6 +28,8 @@ pub(crate) struct Meta {
     pub(crate) proven: u64,
     /// Counts the changes; the valid slot with the higher one is in force.
     pub(crate) generation: u64,
+    /// What the records are, by the user's number; zero for none.
+    pub(crate) schema: u64,
 }
 
 impl Meta {
@@ -46,6 +48,7 @@ impl Meta {
         put(&mut out, 40, &self.start.to_le_bytes());
         put(&mut out, 48, &self.generation.to_le_bytes());
         put(&mut out, 56, &self.proven.to_le_bytes());
+        put(&mut out, 64, &self.schema.to_le_bytes());
         let crc = crc64(out.get(..AT_CRC).unwrap_or_default());
         put(&mut out, AT_CRC, &crc.to_le_bytes());
         out
@@ -94,6 +97,7 @@ impl Meta {
             start: u64_at(bytes, 40),
             generation: u64_at(bytes, 48),
             proven: u64_at(bytes, 56),
+            schema: u64_at(bytes, 64),
         };
         let size_ok = meta.segment_bytes.is_power_of_two()
             && (SEGMENT_BYTES_LEAST..=SEGMENT_BYTES_MAX).contains(&meta.segment_bytes);
@@ -109,13 +113,21 @@ impl Meta {
 mod tests {
     use super::*;
 
-    const META: Meta =
-        Meta { log_id: [9; 16], segment_bytes: 1 << 20, start: 3 << 20, generation: 0, proven: 7 };
+    const META: Meta = Meta {
+        log_id: [9; 16],
+        segment_bytes: 1 << 20,
+        start: 3 << 20,
+        generation: 0,
+        proven: 7,
+        schema: 11,
+    };
 
     #[test]
     fn meta_round_trips_and_notices_every_flipped_bit() {
         let bytes = META.encode_new();
         assert_eq!(Meta::decode(&bytes), Ok(META));
+        assert_eq!(bytes[64..72], 11_u64.to_le_bytes());
+        assert!(bytes[72..AT_CRC].iter().all(|byte| *byte == 0));
         for bit in 0..SLOT_BYTES * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

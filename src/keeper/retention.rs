@@ -130,8 +130,25 @@ impl Keeper {
 
     /// Writes the log's start, and how far it is durable by now.
     pub(crate) fn update_meta(&self, meta: &mut Meta, start: u64) -> Result<()> {
+        self.replace_meta(meta, Meta { start, ..*meta })
+    }
+
+    /// Writes the log's schema tag. Under the lock of `meta`, so that of two who change it none is lost.
+    pub(crate) fn set_schema(&self, schema: u64) -> Result<()> {
+        let mut meta = self.retention.lock_meta();
+        if self.chain.is_closed() {
+            return Err(self.chain.closed_error());
+        }
+        if let Some(poison) = self.chain.durability.poison() {
+            return Err(poison);
+        }
+        let next = Meta { schema, ..*meta };
+        self.replace_meta(&mut meta, next)
+    }
+
+    fn replace_meta(&self, meta: &mut Meta, next: Meta) -> Result<()> {
         let proven = meta.proven.max(self.chain.durability.durable());
-        let next = Meta { start, proven, generation: meta.generation + 1, ..*meta };
+        let next = Meta { proven, generation: meta.generation + 1, ..next };
         if let Err(Failure { error, device_failed }) = self.directory.update_meta(meta, &next) {
             if device_failed {
                 self.poison(&error);

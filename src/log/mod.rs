@@ -3,6 +3,7 @@
 mod background;
 mod cursor;
 mod inner;
+mod schema;
 #[cfg(feature = "futures")]
 mod sink;
 mod tasks;
@@ -65,6 +66,7 @@ impl Options {
     /// * [`Corrupt`](crate::ErrorKind::Corrupt): bytes that were durable are damaged. Nothing was changed.
     /// * [`InvalidOption`](crate::ErrorKind::InvalidOption): an option out of range, or another segment size
     ///   than the log's.
+    /// * [`SchemaMismatch`](crate::ErrorKind::SchemaMismatch): another schema tag than the log's; nothing was changed.
     /// * [`StorageFull`](crate::ErrorKind::StorageFull), [`Io`](crate::ErrorKind::Io),
     ///   [`Unsupported`](crate::ErrorKind::Unsupported).
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<Log> {

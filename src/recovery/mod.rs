@@ -49,6 +49,7 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
     let Some(meta) = directory.read_meta()? else {
         return create(directory, &listing, options, began);
     };
+    options.check_schema(meta.schema, directory.path())?;
     if let Some(bytes) = options.segment_bytes
         && bytes != meta.segment_bytes
     {
@@ -205,8 +206,14 @@ fn create(
     let (low, high) = log_id.split_at_mut(8);
     low.copy_from_slice(&directory.storage().random().to_le_bytes());
     high.copy_from_slice(&directory.storage().random().to_le_bytes());
-    let meta =
-        Meta { log_id, segment_bytes: options.new_segment_bytes(), start: 0, generation: 0, proven: 0 };
+    let meta = Meta {
+        log_id,
+        segment_bytes: options.new_segment_bytes(),
+        start: 0,
+        generation: 0,
+        proven: 0,
+        schema: options.schema.unwrap_or_default(),
+    };
     let session = Session {
         start: 0,
         number: 1,

@@ -9,5 +9,6 @@ mod found;
 mod full;
 mod large;
 mod retention;
+mod schema;
 mod support;
 mod sync_errors;
