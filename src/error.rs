@@ -50,6 +50,9 @@ pub enum ErrorKind {
     WouldBlock,
     /// The call would wait for a record that this same thread is still writing (a closure of `append_with`).
     WouldDeadlock,
+    /// A record is as it was appended, and its codec makes no value of it; [`Error::lsn`] has its place. Iterations go on
+    /// behind it.
+    Undecodable,
     /// This process is a forked child of the one that opened the log, and has no part in it.
     Forked,
 }
@@ -354,6 +357,22 @@ impl Error {
     }
 }
 
+#[cfg(any(feature = "lz4", feature = "zstd"))]
+impl Error {
+    /// A record whose envelope does not open; with its place where that is known.
+    pub(crate) fn unpacking(kind: ErrorKind, what: &str, lsn: Option<Lsn>) -> Self {
+        match lsn {
+            Some(lsn) => Self::at_lsn(kind, format!("the record at LSN {lsn} does not unpack: {what}"), lsn),
+            None => Self::plain(kind, format!("the record does not unpack: {what}")),
+        }
+    }
+
+    /// Something cannot be packed, or a dictionary is none.
+    pub(crate) fn packing(what: impl Into<String>) -> Self {
+        Self::invalid_option(what)
+    }
+}
+
 impl Error {
     pub(crate) fn forked() -> Self {
         Self::plain(
@@ -422,7 +441,7 @@ impl From<Error> for io::Error {
             ErrorKind::WouldBlock => io::ErrorKind::WouldBlock,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
             ErrorKind::Held => io::ErrorKind::ResourceBusy,
-            ErrorKind::CursorAhead => io::ErrorKind::InvalidData,
+            ErrorKind::CursorAhead | ErrorKind::Undecodable => io::ErrorKind::InvalidData,
             ErrorKind::TooManyMappings => io::ErrorKind::OutOfMemory,
             ErrorKind::Io | ErrorKind::Poisoned | ErrorKind::Closed => {
                 error.io_error().map_or(io::ErrorKind::Other, io::Error::kind)

@@ -6,6 +6,8 @@
 
 mod append;
 mod chain;
+#[cfg(any(feature = "lz4", feature = "zstd"))]
+pub mod compress;
 mod cursors;
 mod error;
 mod event;
