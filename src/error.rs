@@ -366,11 +366,6 @@ impl Error {
             None => Self::plain(kind, format!("the record does not unpack: {what}")),
         }
     }
-
-    /// Something cannot be packed, or a dictionary is none.
-    pub(crate) fn packing(what: impl Into<String>) -> Self {
-        Self::invalid_option(what)
-    }
 }
 
 impl Error {

@@ -105,6 +105,10 @@ pub(super) fn decompress(
     out: &mut [u8],
     context: &mut Context,
 ) -> Result<(), Fault> {
+    if body.is_empty() {
+        // No frame at all: to Zstd that is nothing, decompressed.
+        return Err(Fault::Damaged("it has no body"));
+    }
     let bytes = match trailer.codec {
         #[cfg(feature = "lz4")]
         trailer::LZ4 => lz4_flex::block::decompress_into(body, out)

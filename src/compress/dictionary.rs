@@ -58,7 +58,7 @@ impl Dictionary {
     /// [`InvalidOption`](crate::ErrorKind::InvalidOption): fewer than 8 bytes, or Zstd does not accept them.
     pub fn new(bytes: &[u8]) -> Result<Self> {
         if bytes.len() < 8 {
-            return Err(Error::packing(format!(
+            return Err(Error::invalid_option(format!(
                 "a dictionary of {} bytes is none; give it 8 at least",
                 bytes.len()
             )));
@@ -69,8 +69,9 @@ impl Dictionary {
         {
             id.fill(0);
         }
-        let refused =
-            || Error::packing("Zstd does not accept the dictionary; give the bytes that training gave");
+        let refused = || {
+            Error::invalid_option("Zstd does not accept the dictionary; give the bytes that training gave")
+        };
         let decoder = DDict::try_create(&digested).ok_or_else(refused)?;
         let inner = Inner {
             id: fingerprint(bytes),
@@ -91,7 +92,7 @@ impl Dictionary {
     /// [`InvalidOption`](crate::ErrorKind::InvalidOption): too few samples, or nothing in common between them.
     pub fn train<T: AsRef<[u8]>>(samples: &[T], bytes_max: usize) -> Result<Self> {
         let trained = zstd::dict::from_samples(samples, bytes_max).map_err(|error| {
-            Error::packing(format!(
+            Error::invalid_option(format!(
                 "{} samples make no dictionary: {error}; give more, or fewer bytes_max",
                 samples.len()
             ))

@@ -29,7 +29,7 @@ proptest! {
     fn a_record_comes_back(compression in compressions(), payload in payloads(), threshold in 0_usize..300, with in any::<bool>()) {
         let mut packer = Packer::new(compression).threshold_bytes(threshold);
         if with {
-            packer = packer.dictionary(dictionary_once());
+            packer = packer.dictionary(dictionary());
         }
         let envelope = packed(&packer, &payload);
         prop_assert!(envelope.len() <= payload.len() + 1, "an envelope never costs more than its trailer");
@@ -47,11 +47,6 @@ proptest! {
             prop_assert_eq!(unpacked(&packer, &envelope).unwrap(), records);
         }
     }
-}
-
-fn dictionary_once() -> tidelog::compress::Dictionary {
-    static ONCE: std::sync::OnceLock<tidelog::compress::Dictionary> = std::sync::OnceLock::new();
-    ONCE.get_or_init(dictionary).clone()
 }
 
 #[test]

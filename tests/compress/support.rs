@@ -42,7 +42,8 @@ pub fn noise(seed: u64, bytes: usize) -> Vec<u8> {
 }
 
 pub fn dictionary() -> Dictionary {
-    Dictionary::train(&lines(0..2000), 2 << 10).unwrap()
+    static TRAINED: std::sync::OnceLock<Dictionary> = std::sync::OnceLock::new();
+    TRAINED.get_or_init(|| Dictionary::train(&lines(0..2000), 2 << 10).unwrap()).clone()
 }
 
 pub fn packed(packer: &Packer, payload: &[u8]) -> Vec<u8> {
