@@ -215,9 +215,9 @@ fn measure(what: &str, records: &Records, dictionary: &Option<Dictionary>, batch
 fn main() {
     // Trained on other records than those that are measured. (Those of text are cut from the same documents.)
     let train = |samples: &[Vec<u8>]| Dictionary::train(samples, 16 << 10).ok();
-    let (text, lines, noise) = (text(1), json(2), noise());
+    let (prose, lines, noise) = (text(1), json(2), noise());
     let sets = [
-        ("text", &text, train(&text(4)[..2_000])),
+        ("text", &prose, train(&text(4)[..2_000])),
         ("JSON", &lines, train(&json(3)[..5_000])),
         ("random", &noise, None),
     ];
