@@ -359,6 +359,17 @@ impl Error {
     }
 }
 
+#[cfg(any(feature = "lz4", feature = "zstd"))]
+impl Error {
+    /// A record whose envelope does not open; with its place where that is known.
+    pub(crate) fn unpacking(kind: ErrorKind, what: &str, lsn: Option<Lsn>) -> Self {
+        match lsn {
+            Some(lsn) => Self::at_lsn(kind, format!("the record at LSN {lsn} does not unpack: {what}"), lsn),
+            None => Self::plain(kind, format!("the record does not unpack: {what}")),
+        }
+    }
+}
+
 impl Error {
     pub(crate) fn forked() -> Self {
         Self::plain(

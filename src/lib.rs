@@ -7,6 +7,8 @@
 mod append;
 mod chain;
 mod codec;
+#[cfg(any(feature = "lz4", feature = "zstd"))]
+pub mod compress;
 mod cursors;
 mod error;
 mod event;

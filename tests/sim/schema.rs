@@ -40,7 +40,7 @@ fn a_tag_is_never_lost_nor_ahead_of_its_change() {
             let found = log.schema();
             match least {
                 Some(least) => {
-                    assert!((least..=most).contains(&found), "{what}: {found} of {least} to {most}")
+                    assert!((least..=most).contains(&found), "{what}: {found} of {least} to {most}");
                 }
                 // Before the creation returned there is the log with its tag, or none yet.
                 None => assert!(found == there.unwrap_or(0) && found <= 1, "{what}: {found}"),
