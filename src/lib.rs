@@ -6,6 +6,7 @@
 
 mod append;
 mod chain;
+mod crew;
 mod cursors;
 mod error;
 mod event;
@@ -18,6 +19,7 @@ mod log;
 mod log_reader;
 mod lsn;
 mod options;
+mod partitions;
 mod policy;
 mod primitive;
 mod record;
@@ -48,6 +50,7 @@ pub use crate::log::{Cursor, Log};
 pub use crate::log_reader::LogReader;
 pub use crate::lsn::Lsn;
 pub use crate::options::Options;
+pub use crate::partitions::{PartitionOptions, Partitions};
 pub use crate::policy::{Checksum, SyncPolicy};
 pub use crate::record::{PinnedRecord, Record};
 pub use crate::recovery::{LastClose, RecoveryReport, TornTail};
