@@ -265,6 +265,10 @@ impl Keeper {
         marks.durable_end = durable;
         // What is marked durable is not written to any more, and can be mapped again when somebody reads it.
         self.chain.catalog.settle(durable.min(complete));
+        if self.thrifty_until.is_some() {
+            // The ring would keep the last eight mapped.
+            self.chain.release_published();
+        }
         self.chain.catalog.make_room(sealed.max(settled) as usize * UNMAPPED_FOR_ONE);
         sealed
     }

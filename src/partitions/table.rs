@@ -67,7 +67,7 @@ impl Table {
     /// all that are open, which is little beside opening one.
     pub(super) fn take_idlest(&mut self) -> Option<(u64, Log)> {
         let idle = self.slots.iter().filter_map(|(id, slot)| match slot {
-            Slot::Open { log, used } if log.is_held_once() => Some((*used, *id)),
+            Slot::Open { log, used } if log.is_held_once() || log.is_finished() => Some((*used, *id)),
             _ => None,
         });
         let (_, id) = idle.min()?;

@@ -6,9 +6,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use tidelog::RecordBytes;
 use tidelog::{
     BatchLsns, Checksum, Cursor, CursorInfo, CursorState, Error, ErrorKind, Event, Events, Histogram,
-    LastClose, Log, LogReader, Lsn, Options, PinnedRecord, PinnedRecords, Record, Records, RecoveryReport,
-    RetentionPolicy, SegmentSnapshot, Snapshot, Stats, SyncPolicy, Tail, TailRecords, TornTail, Watcher,
-    Watermarks,
+    LastClose, Log, LogReader, Lsn, Options, PartitionOptions, Partitions, PinnedRecord, PinnedRecords,
+    Record, Records, RecoveryReport, RetentionPolicy, SegmentSnapshot, Snapshot, Stats, SyncPolicy, Tail,
+    TailRecords, TornTail, Watcher, Watermarks,
 };
 
 /// Shared by threads, sent to others, and looked at again after a panic.
@@ -40,6 +40,8 @@ fn every_public_type_is_free() {
         LogReader,
         Lsn,
         Options,
+        PartitionOptions,
+        Partitions,
         PinnedRecord,
         PinnedRecords<'static>,
         Record<'static>,

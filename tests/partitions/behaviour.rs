@@ -92,7 +92,8 @@ fn keys_have_their_partition_for_ever() {
     let directory = quick_directory();
     let partitions = options(SyncPolicy::None).keyed(16).open(directory.path()).unwrap();
     // Of `docs/FORMAT.md`.
-    let golden: [(&[u8], u64); 5] = [(b"", 0), (b"a", 15), (b"123456789", 15), (b"user-1", 11), (b"user-2", 7)];
+    let golden: [(&[u8], u64); 5] =
+        [(b"", 0), (b"a", 15), (b"123456789", 15), (b"user-1", 11), (b"user-2", 7)];
     for (key, id) in golden {
         assert_eq!(partitions.id_of_key(key).unwrap(), id);
         partitions.of_key(key).unwrap().append(key).unwrap();
@@ -117,9 +118,10 @@ fn the_metadata_are_those_of_version_1() {
     let path = directory.path().join("partitions.meta");
     let bytes = std::fs::read(&path).unwrap();
     let golden = include_str!("../golden/v1/partitions.meta.txt");
-    let text: String = bytes.chunks(16).map(|row| {
-        row.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n"
-    }).collect();
+    let text: String = bytes
+        .chunks(16)
+        .map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n")
+        .collect();
     assert_eq!(text, golden);
     for (change, kind) in [
         (|bytes: &mut Vec<u8>| bytes[17] ^= 1, ErrorKind::Corrupt),
@@ -235,7 +237,9 @@ fn nothing_is_waited_for_inside_a_closure() {
     let log = partitions.get(1).unwrap();
     log.append_with(8, |_| {
         assert!(partitions.get(1).is_ok(), "what is open is given");
-        for outcome in [partitions.get(2).map(drop), partitions.sync(), partitions.remove(1), partitions.close()] {
+        for outcome in
+            [partitions.get(2).map(drop), partitions.sync(), partitions.remove(1), partitions.close()]
+        {
             assert_eq!(outcome.unwrap_err().kind(), ErrorKind::WouldDeadlock);
         }
     })

@@ -80,7 +80,9 @@ fn nothing_that_was_told_is_lost_by_kills() {
         let mut whole = BTreeMap::new();
         let mut seen = 0;
         for line in lines.map_while(Result::ok) {
-            let Some((id, what)) = line.strip_prefix('@').and_then(|line| line.split_once(' ')) else { continue };
+            let Some((id, what)) = line.strip_prefix('@').and_then(|line| line.split_once(' ')) else {
+                continue;
+            };
             let id: u64 = id.parse().unwrap();
             match what {
                 "gone" => {

@@ -28,7 +28,7 @@ fn a_limit_that_is_reached_by_those_in_use_is_an_error_of_the_next() {
     let directory = quick_directory();
     let partitions = options(SyncPolicy::None).open_max(2).open(directory.path()).unwrap();
     let (one, two) = (partitions.get(1).unwrap(), partitions.get(2).unwrap());
-    let cursor = two.cursor("holds it").unwrap();
+    let cursor = two.cursor("holds-it").unwrap();
     drop(two);
     let error = partitions.get(3).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooManyOpen);
@@ -66,7 +66,9 @@ fn limits_by_descriptors_and_memory_are_limits_of_how_many() {
     assert_eq!(open(&base.clone().descriptors_max(8)), 2);
     assert_eq!(open(&base.clone().mapped_bytes_max(3 * 7 * (65536 + 4096))), 3);
     assert_eq!(open(&base.clone().descriptors_max(8).open_max(1)), 1);
-    for none in [base.clone().open_max(0), base.clone().descriptors_max(2), base.clone().mapped_bytes_max(1000)] {
+    for none in
+        [base.clone().open_max(0), base.clone().descriptors_max(2), base.clone().mapped_bytes_max(1000)]
+    {
         let directory = quick_directory();
         let error = none.open(directory.path().join("root")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOption, "{error}");

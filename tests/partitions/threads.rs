@@ -51,7 +51,8 @@ fn partitions_have_the_same_threads_however_many_are_open() {
 #[test]
 fn the_background_syncs_every_partition() {
     let directory = quick_directory();
-    let policy = SyncPolicy::Periodic { interval: Duration::from_millis(3), bytes: Some(4096), records: None };
+    let policy =
+        SyncPolicy::Periodic { interval: Duration::from_millis(3), bytes: Some(4096), records: None };
     let partitions = options(policy).open(directory.path()).unwrap();
     let logs: Vec<_> = (0..40).map(|id| partitions.get(id).unwrap()).collect();
     for round in 0..3_u64 {
