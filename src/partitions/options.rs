@@ -19,7 +19,7 @@ const SYNC_THREADS_MAX: usize = 256;
 /// ([`Options::recycle_max`], 2 by default). Mappings: of the segment that it writes to, of at most two that are ready
 /// ahead, of up to four more that were read or written before, of what snapshots and records hold, and of
 /// what is not durable yet: under `None` call [`Partitions::sync`] now and then. On the heap about
-/// 25 KB. On disk a segment and 12 KB; the next one is made when half of the first is used, and from the second on two
+/// 5 KB. On disk a segment and 12 KB; the next one is made when half of the first is used, and from the second on two
 /// are kept ready, as for any log. It costs no thread, unless readers in other processes follow it, for whom there is one.
 /// A partition that is not open costs its files, and some bytes of memory.
 ///
