@@ -99,7 +99,8 @@ impl PartitionOptions {
     /// How many partitions are synced at the same time, 8 by default: by the background under `Periodic`, for tasks, and by
     /// [`Partitions::sync`] and [`Partitions::close`]. Threads that append durably sync for themselves, whatever this says.
     ///
-    /// With 1 they are synced one after another, by one thread.
+    /// With 1 they are synced one after another, by one thread. Where a task's sync gathers in a window of `Grouped`, it keeps one of
+    /// the threads for so long.
     #[must_use]
     pub fn sync_threads(mut self, threads: usize) -> Self {
         self.sync_threads = threads;
