@@ -96,18 +96,21 @@ fn segments_come_for_every_partition_however_fast_it_grows() {
 fn tasks_of_many_partitions_are_served() {
     let directory = tempfile::tempdir().unwrap();
     let partitions = options(SyncPolicy::grouped()).open(directory.path()).unwrap();
-    std::thread::scope(|scope| {
-        for id in 0..8_u64 {
-            let partitions = &partitions;
-            scope.spawn(move || {
-                let log = partitions.get(id % 4).unwrap();
-                for n in 0..25_u64 {
-                    let lsn = pollster::block_on(log.append_durable(&(id * 100 + n).to_le_bytes())).unwrap();
-                    assert!(log.watermarks().durable > lsn);
-                }
-            });
-        }
-    });
+    let (done, all_done) = std::sync::mpsc::channel();
+    for id in 0..8_u64 {
+        let (partitions, done) = (partitions.clone(), done.clone());
+        std::thread::spawn(move || {
+            let log = partitions.get(id % 4).unwrap();
+            for n in 0..25_u64 {
+                let lsn = pollster::block_on(log.append_durable(&(id * 100 + n).to_le_bytes())).unwrap();
+                assert!(log.watermarks().durable > lsn);
+            }
+            done.send(()).unwrap();
+        });
+    }
+    for _ in 0..8 {
+        all_done.recv_timeout(crate::support::PATIENCE / 4).expect("nobody waits for ever");
+    }
     for id in 0..4 {
         assert_eq!(contents(&partitions.get(id).unwrap()).len(), 50);
     }

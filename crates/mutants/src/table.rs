@@ -312,12 +312,12 @@ mutants! {
         LOOM "claim" "a_straddling_orphan_is_padded_later",
         "a failed preparation wakes who waits for it";
     demand_not_told: "src/chain/supply.rs",
-        "                return Err(error.clone());\n            }\n            state.demand = true;\n            self.wanted.notify_all();"
+        "                return Err(error.clone());\n            }\n            state.demand = true;\n            self.call();"
         => "                return Err(error.clone());\n            }\n            state.demand = true;",
         LOOM "claim" "a_writer_without_room_gets_a_segment",
         "a writer without room wakes the preparer";
     demand_of_a_claim_not_told: "src/chain/supply.rs",
-        "                return Err(error);\n            }\n            state.demand = true;\n            self.wanted.notify_all();"
+        "                return Err(error);\n            }\n            state.demand = true;\n            self.call();"
         => "                return Err(error);\n            }\n            state.demand = true;",
         LOOM "claim" "claims_overrun_the_prepared_segments",
         "a claim without a segment wakes the preparer";
@@ -746,7 +746,7 @@ mutants! {
         LOOM "tasks" "the_end_wakes_a_task_without_room",
         "closing, and poison, wake the tasks that wait for room";
     room_not_asked_for: "src/chain/supply/tasks.rs",
-        "            turn.bed = Some(state.tasks.add(0, waker));\n            self.wanted.notify_all();" => "            turn.bed = Some(state.tasks.add(0, waker));",
+        "            turn.bed = Some(state.tasks.add(0, waker));\n            self.call();" => "            turn.bed = Some(state.tasks.add(0, waker));",
         LOOM "tasks" "a_failed_preparation_wakes_a_task",
         "a task without room wakes the preparer";
     try_waits: "src/chain/mod.rs",
