@@ -809,7 +809,7 @@ mutants! {
         "        let (_, id) = idle.min()?;" => "        let (_, id) = idle.max()?;",
         FILES "partitions" "limits::the_one_that_was_asked_for_longest_ago_is_closed_if_nobody_holds_it",
         "the partition that was asked for longest ago goes first";
-    partition_lost_in_silence: "src/partitions/mod.rs",
+    partition_lost_in_silence: "src/partitions/inner.rs",
         "            table.lost.get_or_insert(error);" => "            let _ = error;",
         FILES "partitions" "isolation::one_that_is_poisoned_fails_alone_and_is_recovered_when_it_is_let_go",
         "what a closing to make room could not make durable is told by the next sync";
