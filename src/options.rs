@@ -3,8 +3,11 @@
 use core::time::Duration;
 use std::path::Path;
 
+use crate::crew::Crews;
 use crate::error::{Error, Result};
-use crate::limits::{RETIRED_TOGETHER, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::limits::{
+    RETIRED_TOGETHER, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_BYTES_PARTITION,
+};
 use crate::policy::{Checksum, SyncPolicy};
 use crate::retention::RetentionPolicy;
 use crate::storage::{SharedStorage, System};
@@ -36,6 +39,10 @@ pub struct Options {
     pub(crate) retention: RetentionPolicy,
     pub(crate) slow_sync: Option<Duration>,
     pub(crate) schema: Option<u64>,
+    /// The log is one of many: it makes do with less.
+    pub(crate) is_partition: bool,
+    /// Whose threads do for the log what else threads of its own do.
+    pub(crate) crews: Option<Crews>,
     #[cfg(feature = "testing")]
     pub(crate) disk: Option<crate::sim::Disk>,
 }
@@ -201,7 +208,8 @@ impl Options {
 
     /// The segment size for a log that is being created.
     pub(crate) fn new_segment_bytes(&self) -> u64 {
-        self.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT)
+        let default = if self.is_partition { SEGMENT_BYTES_PARTITION } else { SEGMENT_BYTES_DEFAULT };
+        self.segment_bytes.unwrap_or(default)
     }
 
     pub(crate) fn validate(&self) -> Result<()> {

@@ -10,10 +10,10 @@ use tidelog::RecordBytes;
 use tidelog::Rkyv;
 use tidelog::{
     BatchLsns, Checksum, CodecError, Cursor, CursorInfo, CursorState, Error, ErrorKind, Event, Events,
-    Histogram, LastClose, Log, LogReader, Lsn, Options, PinnedRecord, PinnedRecords, Record, Records,
-    RecoveryReport, RetentionPolicy, SegmentSnapshot, Snapshot, Stats, SyncPolicy, Tail, TailRecords,
-    TornTail, Typed, TypedLog, TypedPinned, TypedReader, TypedRecords, TypedSnapshot, TypedTail, Watcher,
-    Watermarks, kv,
+    Histogram, LastClose, Log, LogReader, Lsn, Options, PartitionOptions, Partitions, PinnedRecord,
+    PinnedRecords, Record, Records, RecoveryReport, RetentionPolicy, SegmentSnapshot, Snapshot, Stats,
+    SyncPolicy, Tail, TailRecords, TornTail, Typed, TypedLog, TypedPinned, TypedReader, TypedRecords,
+    TypedSnapshot, TypedTail, Watcher, Watermarks, kv,
 };
 #[cfg(feature = "postcard")]
 use tidelog::{Postcard, PostcardBorrowed};
@@ -52,6 +52,8 @@ fn every_public_type_is_free() {
         LogReader,
         Lsn,
         Options,
+        PartitionOptions,
+        Partitions,
         PinnedRecord,
         PinnedRecords<'static>,
         Record<'static>,
