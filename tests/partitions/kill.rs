@@ -76,7 +76,7 @@ fn nothing_that_was_told_is_lost_by_kills() {
         let mut command = myself("kill::child_writes_to_many", &role);
         let mut child = Leash(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
         let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-        let lives = random.below(300);
+        let lives = 1 + random.below(300);
         let mut whole = BTreeMap::new();
         let mut seen = 0;
         for line in lines.map_while(Result::ok) {
