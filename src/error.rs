@@ -41,6 +41,8 @@ pub enum ErrorKind {
     /// More segments of a log would be mapped at once than a process can have: drop snapshots and records that hold what
     /// was read, or read through a [`Tail`](crate::Tail), which holds one segment at a time.
     TooManyMappings,
+    /// As many partitions are open as may be, and somebody holds each of them.
+    TooManyOpen,
     /// A cursor that gates retirement has not come as far; [`Error::path`] has its file, [`Error::lsn`] its position.
     Held,
     /// A cursor stands beyond where the log was found to end: a power cut took records that it had been committed for.
@@ -289,6 +291,23 @@ impl Error {
         }))
     }
 
+    pub(crate) fn too_many_open(id: u64, most: usize, path: &Path) -> Self {
+        let what = format!(
+            "partition {id} cannot be opened: {most} are open, no more may be, and somebody holds each of them; let go of \
+             some, or raise PartitionOptions::open_max and what else limits it"
+        );
+        Self::at_path(ErrorKind::TooManyOpen, what, path)
+    }
+
+    pub(crate) fn no_partition(id: u64, path: &Path) -> Self {
+        let what = format!("there is no partition {id} here; Partitions::get creates one");
+        Self::at_path(ErrorKind::NotFound, what, path)
+    }
+
+    pub(crate) fn partitions_closed() -> Self {
+        Self::plain(ErrorKind::Closed, "the partitions are closed; open them again to go on")
+    }
+
     pub(crate) fn would_block() -> Self {
         Self::plain(
             ErrorKind::WouldBlock,
@@ -460,7 +479,7 @@ impl From<Error> for io::Error {
             ErrorKind::NotFound | ErrorKind::Retired | ErrorKind::NotWritten => io::ErrorKind::NotFound,
             ErrorKind::WouldBlock => io::ErrorKind::WouldBlock,
             ErrorKind::WouldDeadlock => io::ErrorKind::Deadlock,
-            ErrorKind::Held => io::ErrorKind::ResourceBusy,
+            ErrorKind::Held | ErrorKind::TooManyOpen => io::ErrorKind::ResourceBusy,
             ErrorKind::CursorAhead | ErrorKind::SchemaMismatch | ErrorKind::Undecodable => {
                 io::ErrorKind::InvalidData
             }

@@ -2,11 +2,14 @@
 //! were retired.
 
 mod retention;
+mod upkeep;
 
 pub(crate) use self::retention::Retention;
+pub(crate) use self::upkeep::Upkeep;
+use self::upkeep::{PERIOD_BUSY, PERIOD_IDLE, Rounds};
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::chain::{Chain, Demand, Page, Retired, Shelf, UNMAPPED_FOR_ONE};
 use crate::cursors::Cursors;
@@ -23,11 +26,8 @@ use crate::storage::{Directory, Failure, Preparation, Spare};
 use crate::telemetry::Telemetry;
 use crate::trace;
 
-/// The keeper looks this often while the log grows, and backs off to the other while it does not.
-const PERIOD_BUSY: Duration = Duration::from_millis(1);
-const PERIOD_IDLE: Duration = Duration::from_millis(100);
-/// After a failure the keeper tries again when somebody waits, and else only so often.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// The keeper of a partition takes so many write faults ahead in the segment that it begins with.
+const POPULATE_THRIFTY_BYTES: usize = 64 << 10;
 
 /// Prepares, marks and recycles segments.
 #[derive(Debug)]
@@ -39,6 +39,9 @@ pub(crate) struct Keeper {
     pub(crate) log_id: [u8; 16],
     pub(crate) how: Preparation,
     pub(crate) spares_max: usize,
+    /// The segment that a partition's opening begins with: until the log has grown beyond it, nothing is prepared that may
+    /// never be used. `None` for a log that is alone.
+    pub(crate) thrifty_until: Option<u64>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) stock: Mutex<Stock>,
@@ -104,6 +107,11 @@ impl Keeper {
             let (bytes, through_file) = self.bytes_a_sync(&mut stock);
             (stock.spares.pop(), self.how.for_groups_of(bytes, through_file))
         };
+        let how = if self.thrifty_until.is_some_and(|first| number <= first) {
+            Preparation { populate_bytes: how.populate_bytes.min(POPULATE_THRIFTY_BYTES), ..how }
+        } else {
+            how
+        };
         let recycled = spare.is_some();
         let body = self.directory.prepare(&identity, &session, how, spare)?;
         self.counters.upkeep.recycled.add(u64::from(recycled));
@@ -135,33 +143,18 @@ impl Keeper {
 
     /// Runs until the supply is stopped.
     pub(crate) fn run(&self) {
-        let mut marks = Marks::new(self.chain.published().position(), self.chain.geometry.segment_bytes());
-        let mut period = PERIOD_BUSY;
-        let mut seen = 0;
-        let mut failed_at = None;
-        let mut listener = None;
+        let mut rounds = Rounds::new(self);
         loop {
-            let claimed = self.chain.claimed();
-            period = if claimed == seen { (period * 2).min(PERIOD_IDLE) } else { PERIOD_BUSY };
-            seen = claimed;
+            let period = rounds.period(self, PERIOD_IDLE);
             match self.chain.supply().wait_demand(period) {
                 Demand::Stop => return,
                 demand => {
-                    if listener.is_none() {
-                        listener = self.listen();
-                    }
-                    self.look_after(&mut marks);
-                    self.telemetry.report_when_due();
                     let waiting = demand == Demand::Waiting;
-                    if waiting || failed_at.is_none_or(|at: Instant| at.elapsed() >= RETRY_AFTER) {
-                        let tried = self.supply(waiting);
-                        failed_at = tried.is_err().then(Instant::now);
-                        if waiting && matches!(tried, Ok(false)) {
-                            // No slot is free yet, or the log is closed: the demand stands, and is looked at again.
-                            std::thread::sleep(PERIOD_BUSY);
-                        }
+                    let tried = self.go_round(&mut rounds, waiting, u64::MAX);
+                    if waiting && matches!(tried, Some(Ok(false))) {
+                        // No slot is free yet, or the log is closed: the demand stands, and is looked at again.
+                        std::thread::sleep(PERIOD_BUSY);
                     }
-                    self.retain(false);
                 }
             }
         }
@@ -180,7 +173,7 @@ impl Keeper {
     pub(crate) fn round(&self, marks: &mut Marks, waiting: bool) {
         self.look_after(marks);
         // Who waits is told of a failure by the supply.
-        let _ = self.supply(waiting);
+        let _ = self.supply(waiting, u64::MAX);
         self.retain(true);
     }
 
@@ -206,12 +199,16 @@ impl Keeper {
         let _ = self.release_held();
     }
 
-    /// Prepares as many segments as are to be ready; one at least when somebody waits. False when there was
-    /// nothing that it could try.
-    fn supply(&self, waiting: bool) -> Result<bool> {
+    /// Prepares as many segments as are to be ready, but no more than `most`; one at least when somebody waits. False when
+    /// there was nothing that it could try.
+    fn supply(&self, waiting: bool, mut most: u64) -> Result<bool> {
         let mut first = true;
-        while !self.chain.is_closed() && self.chain.has_slot() && (self.wants_segment() || (first && waiting))
+        while most > 0
+            && !self.chain.is_closed()
+            && self.chain.has_slot()
+            && (self.wants_segment() || (first && waiting))
         {
+            most -= 1;
             let Some(attempt) = self.chain.supply().begin_attempt() else { break };
             first = false;
             if let Err(Failure { error, device_failed }) = self.prepare_or_make_room() {
@@ -238,8 +235,16 @@ impl Keeper {
     }
 
     fn wants_segment(&self) -> bool {
-        let number = self.chain.geometry.number(self.chain.claimed());
-        self.chain.next_segment() <= number + SEGMENTS_AHEAD
+        let claimed = self.chain.claimed();
+        let number = self.chain.geometry.number(claimed);
+        let ahead = match self.thrifty_until {
+            Some(first) if number <= first => {
+                let used = claimed - number * self.chain.geometry.segment_bytes();
+                u64::from(used >= self.chain.geometry.segment_bytes() / 2)
+            }
+            _ => SEGMENTS_AHEAD,
+        };
+        self.chain.next_segment() <= number + ahead
     }
 
     /// Marks the segments that are full, and those that are durable to their end. Returns how many became full.
@@ -278,6 +283,10 @@ impl Keeper {
         marks.durable_end = durable;
         // What is marked durable is not written to any more, and can be mapped again when somebody reads it.
         self.chain.catalog.settle(durable.min(complete));
+        if self.thrifty_until.is_some() {
+            // The ring would keep the last eight mapped.
+            self.chain.release_published();
+        }
         self.chain.catalog.make_room(sealed.max(settled) as usize * UNMAPPED_FOR_ONE);
         sealed
     }

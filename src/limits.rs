@@ -25,6 +25,9 @@ pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// Size of a segment unless another is asked for.
 pub(crate) const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 
+/// The same for a partition, of which there may be thousands.
+pub(crate) const SEGMENT_BYTES_PARTITION: u64 = 1 << 20;
+
 /// A claim takes at most this fraction of a segment, so that a roll wastes little. (More of loom's segments,
 /// which hold two records.)
 pub(crate) const CLAIM_FRACTION: u64 = if cfg!(tidelog_loom) { 2 } else { 4 };
@@ -65,6 +68,9 @@ pub(crate) const MAPPED_IDLE_MAX: usize = 4096;
 /// Segments of one log that are mapped at once for reading, so that readers leave some of the process' mappings to its
 /// writers: Linux allows 65,530 unless it is told otherwise.
 pub(crate) const MAPPED_MAX: usize = 32_768;
+
+/// The same for a partition, beside those that it is about to write to.
+pub(crate) const MAPPED_IDLE_PARTITION: usize = 4;
 
 /// Segments kept ready beyond the one that is being written.
 pub(crate) const SEGMENTS_AHEAD: u64 = 2;

@@ -2,8 +2,10 @@
 
 mod deputy;
 mod gather;
+mod rhythm;
 
 pub(crate) use self::deputy::Deputy;
+pub(crate) use self::rhythm::{SyncChore, run_periodic};
 
 use std::time::{Duration, Instant};
 
@@ -225,51 +227,6 @@ impl Ticker {
 /// code. The sync has ended by then, and all others were woken.
 fn go_on(sync: impl FnOnce() -> Result<()>) -> Result<()> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(sync)).unwrap_or(Ok(()))
-}
-
-/// Runs the `Periodic` policy until `ticker` stops or the log is poisoned.
-pub(crate) fn run_periodic(syncer: &Syncer, ticker: &Ticker) {
-    let SyncPolicy::Periodic { interval, bytes, records } = syncer.policy else { return };
-    // Writers wake nobody, so the thread looks for itself how much is unsynced.
-    let step = if bytes.is_some() || records.is_some() {
-        (interval / 16).clamp(Duration::from_micros(500), Duration::from_millis(5)).min(interval)
-    } else {
-        interval
-    };
-    let chain = &syncer.chain;
-    let mut last = Instant::now();
-    let mut records_synced = 0;
-    while !ticker.tick(step) {
-        let unsynced = chain.written_end().saturating_sub(chain.durability.durable());
-        if unsynced == 0 {
-            last = Instant::now();
-            continue;
-        }
-        let due = last.elapsed() >= interval
-            || bytes.is_some_and(|bytes| unsynced >= bytes)
-            || records.is_some_and(|records| {
-                chain.advance_published().is_ok()
-                    && chain.records_published().saturating_sub(records_synced) >= records
-            });
-        if !due {
-            continue;
-        }
-        last = Instant::now();
-        // As far as it is published now; a claim that is still being written is for the next round.
-        let published = match chain.advance_published() {
-            Ok(published) => published,
-            Err(error) => {
-                // Nobody else syncs for those who wait under this policy.
-                trace::poisoned(&syncer.poison(error));
-                break;
-            }
-        };
-        records_synced = chain.records_published();
-        if go_on(|| syncer.sync_to(published.position())).is_err() {
-            // Poisoned: everybody has been told.
-            break;
-        }
-    }
 }
 
 const _: () = assert!((POPULATE_AHEAD_BYTES as u64).is_multiple_of(HEADER_BYTES));

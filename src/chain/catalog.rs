@@ -21,6 +21,8 @@ pub(crate) const UNMAPPED_FOR_ONE: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Catalog {
     state: RwLock<State>,
+    /// How many segments stay mapped although nobody holds them.
+    idle_max: usize,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,13 @@ struct State {
 
 impl Catalog {
     pub(crate) fn new(list: List) -> Self {
-        Self { state: RwLock::new(State { list: Arc::new(list), settled: 0, hand: 0 }) }
+        let state = RwLock::new(State { list: Arc::new(list), settled: 0, hand: 0 });
+        Self { state, idle_max: MAPPED_IDLE_MAX }
+    }
+
+    /// Keeps no more than so many segments mapped that nobody holds.
+    pub(crate) fn keep_mapped(&mut self, idle_max: usize) {
+        self.idle_max = idle_max;
     }
 
     /// What `look` finds in the current list, which is not pinned by that.
@@ -119,7 +127,7 @@ impl Catalog {
     /// Unmaps up to `most` segments that nobody holds, when more are mapped than need be.
     #[cold]
     pub(crate) fn make_room(&self, most: usize) {
-        let beyond = self.with(List::mapped).saturating_sub(MAPPED_IDLE_MAX);
+        let beyond = self.with(List::mapped).saturating_sub(self.idle_max);
         if beyond > 0 {
             // Unmapping takes its time: after the lock was given up.
             drop(self.take_idle(LOOKS, most.min(beyond)));

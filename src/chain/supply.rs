@@ -4,6 +4,7 @@ mod tasks;
 
 pub(crate) use tasks::Turn;
 
+use crate::crew::Bell;
 use crate::error::Result;
 use crate::primitive::{Condvar, Mutex, MutexGuard, lock, wait, wait_timeout};
 use crate::signal::Sleepers;
@@ -17,6 +18,8 @@ pub(crate) struct Supply {
     changed: Condvar,
     /// Something to do for the preparer.
     wanted: Condvar,
+    /// Where the preparer is a thread that other logs share: it sleeps elsewhere.
+    bell: std::sync::OnceLock<Bell>,
     /// Where there is no preparer's thread: what whoever waits does instead.
     #[cfg(feature = "testing")]
     inline: std::sync::OnceLock<Inline>,
@@ -92,6 +95,7 @@ impl Supply {
             }),
             changed: Condvar::new(),
             wanted: Condvar::new(),
+            bell: std::sync::OnceLock::new(),
             #[cfg(feature = "testing")]
             inline: std::sync::OnceLock::new(),
         }
@@ -142,7 +146,7 @@ impl Supply {
                 return Err(error.clone());
             }
             state.demand = true;
-            self.wanted.notify_all();
+            self.call();
             state = self.await_change(state);
         }
     }
@@ -173,7 +177,7 @@ impl Supply {
                 return Err(error);
             }
             state.demand = true;
-            self.wanted.notify_all();
+            self.call();
             state = self.await_change(state);
         }
     }
@@ -246,7 +250,7 @@ impl Supply {
     /// Asks the preparer to look at once.
     pub(crate) fn poke(&self) {
         lock(&self.state).poked = true;
-        self.wanted.notify_all();
+        self.call();
     }
 
     /// Ends the preparer. Who waits for segments was woken by `close`, which comes before.
@@ -255,12 +259,33 @@ impl Supply {
         self.wanted.notify_all();
     }
 
+    /// From now on the preparer is whoever hears `bell`.
+    pub(crate) fn call_by(&self, bell: Bell) {
+        let _ = self.bell.set(bell);
+    }
+
+    fn call(&self) {
+        match self.bell.get() {
+            Some(bell) => bell.ring(),
+            None => self.wanted.notify_all(),
+        }
+    }
+
     /// The preparer waits for something to do, for at most `timeout`.
     pub(crate) fn wait_demand(&self, timeout: Duration) -> Demand {
         let mut state = lock(&self.state);
         if !state.stop && !state.demand && !state.poked {
             state = wait_timeout(&self.wanted, state, timeout);
         }
+        Self::take(&mut state)
+    }
+
+    /// The same for a preparer that others share: it does not wait.
+    pub(crate) fn look_for_demand(&self) -> Demand {
+        Self::take(&mut lock(&self.state))
+    }
+
+    fn take(state: &mut State) -> Demand {
         state.poked = false;
         if state.stop {
             Demand::Stop

@@ -12,5 +12,6 @@ pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod meta;
 pub(crate) mod name;
+pub(crate) mod root;
 pub(crate) mod signal;
 pub(crate) mod verify;

@@ -54,7 +54,12 @@ impl Future for Durable {
             self.begin()?;
             self.known = true;
         }
-        self.wish.poll(context.waker())
+        let outcome = self.wish.poll(context.waker());
+        if outcome.is_pending() {
+            // When it is registered: what comes before that may look and find nobody.
+            self.deputy.nudge();
+        }
+        outcome
     }
 }
 

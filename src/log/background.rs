@@ -8,6 +8,27 @@ use crate::retention::RetentionPolicy;
 const EVENTS_DEFAULT: usize = 1024;
 
 impl Log {
+    /// Nobody else has it: only a clone makes another, so who keeps this one for himself can rely on it.
+    pub(crate) fn is_held_once(&self) -> bool {
+        std::sync::Arc::strong_count(&self.inner) == 1
+    }
+
+    /// It was closed.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.inner.is_finished()
+    }
+
+    /// It takes no appends any more, and may be opened again: it was closed, or it has failed and nobody else has it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.inner.chain.is_closed() && (self.is_held_once() || self.is_finished())
+    }
+
+    /// Something was appended that is not durable.
+    pub(crate) fn is_dirty(&self) -> bool {
+        let chain = &self.inner.chain;
+        chain.written_end() > chain.durability.durable()
+    }
+
     /// Replaces the [`RetentionPolicy`] that the log was opened with. It is not stored: the next opening has its own.
     ///
     /// A Raft log can tell the background so what its last snapshot covers, without waiting for the retirement:

@@ -8,14 +8,15 @@ use std::thread::JoinHandle;
 
 use crate::append::Appended;
 use crate::chain::{Chain, Geometry, Origin, Page};
+use crate::crew::{Crews, Seat};
 use crate::cursors::Cursors;
 use crate::error::{Error, Result};
 use crate::event::{Announcer, Event};
 use crate::format::header::TailMark;
 use crate::format::meta::Meta;
 use crate::format::verify::Verifier;
-use crate::keeper::{Keeper, Marks, Retention, Stock};
-use crate::limits::HEADER_BYTES;
+use crate::keeper::{Keeper, Marks, Retention, Stock, Upkeep};
+use crate::limits::{HEADER_BYTES, MAPPED_IDLE_PARTITION};
 use crate::lsn::Lsn;
 use crate::options::Options;
 use crate::policy::SyncPolicy;
@@ -24,7 +25,7 @@ use crate::recovery::{RecoveryReport, recover};
 use crate::reentry::refuse_inside_claim;
 use crate::stats::Counters;
 use crate::storage::{Directory, Preparation};
-use crate::syncer::{Deputy, Syncer, Ticker, run_periodic};
+use crate::syncer::{Deputy, SyncChore, Syncer, Ticker, run_periodic};
 use crate::telemetry::Telemetry;
 use crate::trace;
 
@@ -47,6 +48,8 @@ pub(super) struct Inner {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) report: RecoveryReport,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// In crews that it shares with other logs, where it has no threads of its own.
+    seats: Mutex<Vec<Seat>>,
     /// How far segments are marked, where no keeper's thread keeps that to itself.
     #[cfg(feature = "testing")]
     marks: Arc<Mutex<Marks>>,
@@ -69,8 +72,12 @@ impl Inner {
         let geometry = Geometry::new(meta.segment_bytes);
         let origin = Origin { log_id: meta.log_id, directory: Arc::clone(&directory) };
         let mut chain = Chain::new(geometry, verifier, meta.start, recovered.tail, Some(origin));
-        if options.sync_policy.acknowledges_durable() {
+        // (The descriptors of partitions are counted.)
+        if options.sync_policy.acknowledges_durable() && !options.is_partition {
             chain.write_through_file();
+        }
+        if options.is_partition {
+            chain.catalog.keep_mapped(MAPPED_IDLE_PARTITION);
         }
         let chain = Arc::new(chain);
         let torn = recovered
@@ -107,6 +114,7 @@ impl Inner {
                 through_file: false,
             },
             spares_max: options.spares_max(),
+            thrifty_until: options.is_partition.then(|| geometry.number(recovered.tail)),
             counters: Arc::clone(&counters),
             telemetry: Arc::clone(&telemetry),
             stock: Mutex::new(Stock::new(recovered.spares, recovered.next_spare)),
@@ -157,6 +165,7 @@ impl Inner {
             telemetry,
             report: recovered.report,
             threads: Mutex::new(Vec::new()),
+            seats: Mutex::new(Vec::new()),
             #[cfg(feature = "testing")]
             marks,
             closed: Mutex::new(None),
@@ -166,8 +175,20 @@ impl Inner {
             inner.prepare_inline();
             return Ok(inner);
         }
-        inner.start_threads()?;
+        match &options.crews {
+            Some(crews) => inner.take_seats(crews),
+            None => inner.start_threads()?,
+        }
         Ok(inner)
+    }
+
+    /// Has threads that it shares with other logs do what else its own would do.
+    fn take_seats(&self, crews: &Crews) {
+        let upkeep = crews.keepers.seat(Box::new(Upkeep::new(Arc::clone(&self.keeper))));
+        self.chain.supply().call_by(upkeep.bell());
+        let syncs = crews.syncers.seat(Box::new(SyncChore::new(Arc::clone(&self.syncer))));
+        self.deputy.call_by(syncs.bell());
+        lock(&self.seats).extend([upkeep, syncs]);
     }
 
     fn start_threads(&self) -> Result<()> {
@@ -258,6 +279,10 @@ impl Inner {
         outcome.inspect_err(|error| trace::failed("close", error))
     }
 
+    pub(super) fn is_finished(&self) -> bool {
+        lock(&self.closed).is_some()
+    }
+
     fn close_once(&self) -> Result<()> {
         let mut closed = lock(&self.closed);
         if let Some(outcome) = &*closed {
@@ -270,6 +295,9 @@ impl Inner {
             // A thread that panicked has told so by itself; what matters follows.
             let _ = thread.join();
         }
+        // Without the lock: a step that is under way is waited for.
+        let seats = core::mem::take(&mut *lock(&self.seats));
+        drop(seats);
         // Held until the directory is given up: a retirement under way comes before, a later one is refused.
         let mut meta = self.keeper.retention.lock_meta();
         let outcome = self.finish(&mut meta);
@@ -297,6 +325,8 @@ impl Inner {
     fn abandon(&mut self) {
         let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _never_dropped = ManuallyDrop::new(core::mem::take(threads));
+        let seats = self.seats.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _never_left = ManuallyDrop::new(core::mem::take(seats));
         self.directory.abandon();
     }
 

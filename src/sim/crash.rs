@@ -81,7 +81,7 @@ impl Possibilities {
         let mut pending = Vec::new();
         for change in state.changes.iter().take_while(|change| change.moment <= moment) {
             if change.durable.is_some_and(|durable| durable <= moment) {
-                apply(&mut durable_entries, change);
+                change.apply(&mut durable_entries);
             } else {
                 pending.push(change.clone());
             }
@@ -149,7 +149,7 @@ impl Possibilities {
             if !keep(index) || lost.iter().any(|lost| change.depends_on(lost)) {
                 lost.push(change);
             } else {
-                apply(&mut entries, change);
+                change.apply(&mut entries);
             }
         }
         let mut picked: HashMap<(usize, Option<usize>), Pick> = HashMap::new();
@@ -209,7 +209,7 @@ impl Possibilities {
     pub fn kill(&self) -> Disk {
         let mut entries = self.durable_entries.clone();
         for change in &self.pending {
-            apply(&mut entries, change);
+            change.apply(&mut entries);
         }
         let mut places = HashMap::new();
         let mut nodes = Vec::new();
@@ -237,15 +237,6 @@ impl Possibilities {
             }
         }
         disk
-    }
-}
-
-fn apply(entries: &mut BTreeMap<Name, usize>, change: &Change) {
-    if let Some(from) = &change.from {
-        entries.remove(from);
-    }
-    if let Some(to) = &change.to {
-        entries.insert(to.clone(), change.node);
     }
 }
 

@@ -293,15 +293,16 @@ impl State {
     }
 
     pub(super) fn change(&mut self, node: usize, from: Option<&Path>, to: Option<&Path>) {
-        if let Some(from) = from {
-            self.entries.remove(from.as_os_str());
-        }
-        if let Some(to) = to {
-            self.entries.insert(to.into(), node);
-        }
         self.moment += 1;
         let (from, to) = (from.map(Name::from), to.map(Name::from));
-        self.changes.push(Change { moment: self.moment, node, from, to, durable: None });
+        let change = Change { moment: self.moment, node, from, to, durable: None };
+        change.apply(&mut self.entries);
+        self.changes.push(change);
+    }
+
+    /// True where it is a directory with something in it.
+    pub(super) fn has_inside(&self, path: &Path) -> bool {
+        self.entries.keys().any(|entry| Path::new(entry).parent() == Some(path))
     }
 
     pub(super) fn create(&mut self, path: &Path, is_directory: bool) -> io::Result<usize> {

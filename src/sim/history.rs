@@ -1,9 +1,10 @@
 //! What happened to the files, moment by moment, and how much of it is certain to have reached the disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::Path;
+
 use std::sync::Arc;
 use std::thread::ThreadId;
 
@@ -252,6 +253,26 @@ impl Change {
                 .iter()
                 .flatten()
                 .any(|name| names(earlier).iter().flatten().any(|other| name == other))
+    }
+
+    /// Carries it out. A directory takes along what is in it; and what is removed from a directory is removed wherever that
+    /// is: on a disk a directory's entries know nothing of its name.
+    pub(super) fn apply(&self, entries: &mut BTreeMap<Name, usize>) {
+        if let Some(from) = &self.from
+            && entries.remove(from).is_none()
+            && self.to.is_none()
+        {
+            entries.retain(|_, node| *node != self.node);
+        }
+        let Some(to) = &self.to else { return };
+        entries.insert(to.clone(), self.node);
+        let Some(from) = &self.from else { return };
+        let inside = entries.keys().filter(|name| Path::new(name).starts_with(from)).cloned();
+        for name in inside.collect::<Vec<_>>() {
+            if let (Ok(rest), Some(node)) = (Path::new(&name).strip_prefix(from), entries.remove(&name)) {
+                entries.insert(Path::new(to).join(rest).into(), node);
+            }
+        }
     }
 
     pub(super) fn is_in(&self, directory: &Path) -> bool {

@@ -98,7 +98,21 @@ impl Storage for Disk {
         let mut state = self.lock();
         state.call(Operation::Rename)?;
         let node = state.find(from)?;
+        if state.has_inside(to) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
         state.change(node, Some(from), Some(to));
+        Ok(())
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.call(Operation::Remove)?;
+        let node = state.find(path)?;
+        if state.has_inside(path) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.change(node, Some(path), None);
         Ok(())
     }
 

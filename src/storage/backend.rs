@@ -69,11 +69,14 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe 
     /// A directory, to be locked or synced.
     fn open_directory(&self, path: &Path) -> io::Result<File>;
 
-    /// Gives a file another name, in place of what had it.
+    /// Gives a file another name, in place of what had it; or a directory, with all that is in it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Takes a file's name away; who has it open or mapped keeps it.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a directory in which nothing is.
+    fn remove_directory(&self, path: &Path) -> io::Result<()>;
 
     /// Makes a directory's entries durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()> {

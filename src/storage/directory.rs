@@ -122,6 +122,11 @@ impl Directory {
         }
     }
 
+    /// Gives the lock up, where there is nothing that a later writer could recycle.
+    pub(crate) fn give_up(&self) {
+        *lock(&self.lock) = None;
+    }
+
     pub(crate) fn note_corruption(&self) {
         self.corruption_events.add(1);
     }
@@ -356,6 +361,10 @@ impl Directory {
             match self.read_meta() {
                 Ok(Some(meta)) if identity.base() < meta.start => {
                     Error::retired(Lsn::new(identity.base()), Lsn::new(meta.start))
+                }
+                // Somebody dropped the partition, or removed the log.
+                Ok(None) if matches!(self.storage.has_name(&self.path), Ok(false)) => {
+                    Error::not_found(&self.path)
                 }
                 _ => error,
             }

@@ -1,10 +1,11 @@
 //! A thread that carries out syncs for tasks, which must not wait for one.
 
 use core::mem::ManuallyDrop;
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use super::{Syncer, go_on};
+use crate::crew::Bell;
 use crate::error::{Error, Result};
 use crate::policy::SyncPolicy;
 use crate::primitive::{Arc, AtomicU64, Mutex, Ordering, lock};
@@ -19,6 +20,8 @@ pub(crate) struct Deputy {
     stage: Mutex<Stage>,
     /// There are no threads: whoever asks syncs.
     inline: bool,
+    /// A thread that many logs share does it.
+    bell: OnceLock<Bell>,
 }
 
 #[derive(Debug)]
@@ -31,7 +34,23 @@ enum Stage {
 
 impl Deputy {
     pub(crate) fn new(syncer: Arc<Syncer>, has_threads: bool) -> Self {
-        Self { syncer, called: AtomicU64::new(0), stage: Mutex::new(Stage::Unborn), inline: !has_threads }
+        let (called, stage) = (AtomicU64::new(0), Mutex::new(Stage::Unborn));
+        Self { syncer, called, stage, inline: !has_threads, bell: OnceLock::new() }
+    }
+
+    /// From now on whoever hears `bell` leads.
+    pub(crate) fn call_by(&self, bell: Bell) {
+        let _ = self.bell.set(bell);
+    }
+
+    /// A task has registered that is not served yet.
+    pub(crate) fn nudge(&self) {
+        // (Under `Periodic` it is served when the policy has its turn.)
+        if let Some(bell) = self.bell.get()
+            && !matches!(self.syncer.policy, SyncPolicy::Periodic { .. })
+        {
+            bell.ring();
+        }
     }
 
     pub(crate) fn syncer(&self) -> &Syncer {
@@ -46,6 +65,9 @@ impl Deputy {
         if self.inline {
             refuse_inside_claim()?;
             return self.syncer.make_durable(position + 1);
+        }
+        if self.bell.get().is_some() {
+            return Ok(());
         }
         // Relaxed: a hint. What the thread is to do is handed over under the lock of the durable watermark.
         if self.called.load(Ordering::Relaxed) != 0 {

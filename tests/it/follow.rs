@@ -253,9 +253,10 @@ fn followers_beside_retirement_miss_only_what_they_are_told() {
             let followers: Vec<_> = (0..4)
                 .map(|n| {
                     let (log, told) = (log.clone(), Arc::clone(&told));
+                    let open = move |from| if n < 2 { log.tail(from) } else { log.tail_durable(from) };
+                    // Before anything is retired, however late the thread comes to run.
+                    let mut tail = open(Lsn::ZERO).unwrap();
                     std::thread::spawn(move || {
-                        let open = |from| if n < 2 { log.tail(from) } else { log.tail_durable(from) };
-                        let mut tail = open(Lsn::ZERO).unwrap();
                         let mut expected = Some(0_u64);
                         let mut seen = 0;
                         loop {

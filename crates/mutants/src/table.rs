@@ -323,12 +323,12 @@ mutants! {
         LOOM "claim" "a_straddling_orphan_is_padded_later",
         "a failed preparation wakes who waits for it";
     demand_not_told: "src/chain/supply.rs",
-        "                return Err(error.clone());\n            }\n            state.demand = true;\n            self.wanted.notify_all();"
+        "                return Err(error.clone());\n            }\n            state.demand = true;\n            self.call();"
         => "                return Err(error.clone());\n            }\n            state.demand = true;",
         LOOM "claim" "a_writer_without_room_gets_a_segment",
         "a writer without room wakes the preparer";
     demand_of_a_claim_not_told: "src/chain/supply.rs",
-        "                return Err(error);\n            }\n            state.demand = true;\n            self.wanted.notify_all();"
+        "                return Err(error);\n            }\n            state.demand = true;\n            self.call();"
         => "                return Err(error);\n            }\n            state.demand = true;",
         LOOM "claim" "claims_overrun_the_prepared_segments",
         "a claim without a segment wakes the preparer";
@@ -769,7 +769,7 @@ mutants! {
         LOOM "tasks" "the_end_wakes_a_task_without_room",
         "closing, and poison, wake the tasks that wait for room";
     room_not_asked_for: "src/chain/supply/tasks.rs",
-        "            turn.bed = Some(state.tasks.add(0, waker));\n            self.wanted.notify_all();" => "            turn.bed = Some(state.tasks.add(0, waker));",
+        "            turn.bed = Some(state.tasks.add(0, waker));\n            self.call();" => "            turn.bed = Some(state.tasks.add(0, waker));",
         LOOM "tasks" "a_failed_preparation_wakes_a_task",
         "a task without room wakes the preparer";
     try_waits: "src/chain/mod.rs",
@@ -819,4 +819,25 @@ mutants! {
         "                    page.store_durable(target);" => "                    let _ = page;",
         LOOM "elsewhere" "a_sync_wakes_a_reader_elsewhere",
         "each sync notes how far the log is durable";
+    // ---- Partitions
+    partition_dropped_without_a_sync "quick": "src/partitions/root.rs",
+        "    if let Err(error) = directory.sync() {" => "    if let Err(error) = Ok::<(), Error>(()) {",
+        SIM "partitions" "power::a_drop_is_whole_under_any_power_cut",
+        "a partition is gone durably before the first of its files is";
+    partition_in_use_is_closed: "src/log/background.rs",
+        "std::sync::Arc::strong_count(&self.inner) == 1" => "std::sync::Arc::strong_count(&self.inner) >= 1",
+        FILES "partitions" "limits::a_limit_that_is_reached_by_those_in_use_is_an_error_of_the_next",
+        "a partition that somebody holds is not closed for another";
+    partition_in_use_last_is_closed: "src/partitions/table.rs",
+        "        let (_, id) = idle.min()?;" => "        let (_, id) = idle.max()?;",
+        FILES "partitions" "limits::the_one_that_was_asked_for_longest_ago_is_closed_if_nobody_holds_it",
+        "the partition that was asked for longest ago goes first";
+    partition_lost_in_silence: "src/partitions/inner.rs",
+        "            table.lost.get_or_insert(error);" => "            let _ = error;",
+        FILES "partitions" "isolation::one_that_is_poisoned_fails_alone_and_is_recovered_when_it_is_let_go",
+        "what a closing to make room could not make durable is told by the next sync";
+    task_of_a_partition_is_not_called: "src/future/durable.rs",
+        "            self.deputy.nudge();" => "",
+        FILES "partitions" "threads::tasks_of_many_partitions_are_served",
+        "a task that has registered calls the thread that syncs for it";
 }

@@ -72,6 +72,12 @@ impl Durability {
         }
     }
 
+    /// The same for a thread that many logs share: it does not sleep here.
+    pub(crate) fn errand(&self) -> Option<u64> {
+        let state = lock(&self.state);
+        if state.deputy_dismissed { None } else { state.tasks.furthest().map(|beyond| beyond + 1) }
+    }
+
     /// Ends the thread that leads for tasks.
     pub(crate) fn dismiss(&self) {
         let mut state = lock(&self.state);

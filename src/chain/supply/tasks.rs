@@ -24,7 +24,7 @@ impl Supply {
             return result;
         }
         state.demand = true;
-        self.wanted.notify_all();
+        self.call();
         Err(Error::would_block())
     }
 
@@ -61,7 +61,7 @@ impl Supply {
         } else {
             state.demand = true;
             turn.bed = Some(state.tasks.add(0, waker));
-            self.wanted.notify_all();
+            self.call();
         }
         drop(state);
         drop(old);
