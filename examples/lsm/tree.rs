@@ -7,7 +7,7 @@ use tidelog::compress::{CompressedLog, Compression, Packer};
 use tidelog::kv::{Action, Entry};
 use tidelog::{Log, Lsn, Options};
 
-use crate::support::Outcome;
+use crate::support::{Outcome, check};
 use crate::table::{self, Slot, Table};
 
 /// Encoded entries in memory, in bytes, at which they go to a file.
@@ -47,6 +47,9 @@ impl Tree {
     /// Reads the log from where the files end. It may begin before that: it is dropped by whole segments.
     fn replay(&mut self) -> Outcome {
         let snapshot = self.log.log().snapshot();
+        check(snapshot.start() <= self.flushed, || {
+            format!("the log begins at LSN {}, and the files end at {}", snapshot.start(), self.flushed)
+        })?;
         let mut records = self.log.replay_range(&snapshot, self.flushed..);
         while let Some(record) = records.next()? {
             let payload = record.payload();
