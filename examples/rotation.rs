@@ -59,8 +59,8 @@ fn main() -> Outcome {
 
     let stats = log.stats();
     println!(
-        "{} rolls; {} segments prepared in {:.1?} at the median; {} waits for one; {} syncs",
-        stats.segments_sealed,
+        "{} segments filled; {} prepared in {:.1?} at the median; {} waits for one; {} syncs",
+        segments.len(),
         stats.segments_prepared,
         stats.prepare_latency.quantile_time(0.5),
         stats.segment_waits.count(),
