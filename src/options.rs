@@ -62,6 +62,9 @@ const ZERO_FILL_NONE: usize = 0;
 /// two, a log that eight threads filled made a third of its segments anew, and ran at 60 % of the speed.)
 const RECYCLE_DEFAULT: usize = RETIRED_TOGETHER as usize;
 
+/// The same for each of many: a spare is a file that is kept open.
+const RECYCLE_PARTITION: usize = 2;
+
 const SLOW_SYNC_DEFAULT: Duration = Duration::from_secs(1);
 
 impl Options {
@@ -187,7 +190,8 @@ impl Options {
     }
 
     pub(crate) fn spares_max(&self) -> usize {
-        self.recycle_max.unwrap_or(RECYCLE_DEFAULT)
+        let default = if self.is_partition { RECYCLE_PARTITION } else { RECYCLE_DEFAULT };
+        self.recycle_max.unwrap_or(default)
     }
 
     fn segment_bytes_min(&self) -> u64 {

@@ -150,12 +150,12 @@ impl PartitionOptions {
 
     /// How many partitions may be open at once.
     pub(super) fn open_max_in_force(&self) -> usize {
-        // The lock, and the spares.
-        let descriptors = self.log.spares_max().saturating_add(1);
-        let by_descriptors = self.descriptors_max.map_or(usize::MAX, |most| most / descriptors);
-        let segments = SEGMENTS_AHEAD + 1 + MAPPED_IDLE_PARTITION as u64;
         let mut log = self.log.clone();
         log.is_partition = true;
+        // The lock, and the spares.
+        let descriptors = log.spares_max().saturating_add(1);
+        let by_descriptors = self.descriptors_max.map_or(usize::MAX, |most| most / descriptors);
+        let segments = SEGMENTS_AHEAD + 1 + MAPPED_IDLE_PARTITION as u64;
         let bytes = segments.saturating_mul(log.new_segment_bytes().saturating_add(HEADER_BYTES));
         let by_bytes = self.mapped_bytes_max.map_or(usize::MAX, |most| {
             usize::try_from(most.checked_div(bytes).unwrap_or_default()).unwrap_or(usize::MAX)
