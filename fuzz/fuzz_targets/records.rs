@@ -42,7 +42,10 @@ struct Tick {
     size: [u8; 6],
 }
 
-#[derive(Clone, Copy, zerocopy::TryFromBytes, zerocopy::IntoBytes, zerocopy::KnownLayout, zerocopy::Immutable)]
+#[allow(dead_code, reason = "it only comes from bytes")]
+#[derive(
+    Clone, Copy, zerocopy::TryFromBytes, zerocopy::IntoBytes, zerocopy::KnownLayout, zerocopy::Immutable,
+)]
 #[repr(u8)]
 enum Side {
     Buy = 1,
@@ -81,7 +84,8 @@ fuzz_target!(|data: &[u8]| {
         3 => {
             if let Ok(archived) = Rkyv::<Archived>::new().decode(payload) {
                 // Everything that it points to can be looked at.
-                let parts: usize = archived.parts.iter().map(|part| part.0 as usize + part.1.chars().count()).sum();
+                let parts: usize =
+                    archived.parts.iter().map(|part| part.0 as usize + part.1.chars().count()).sum();
                 let inner = archived.inner.as_ref().map_or(0, |inner| inner.iter().count());
                 std::hint::black_box((archived.id.to_native(), archived.text.chars().count(), parts, inner));
             }
