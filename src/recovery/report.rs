@@ -23,9 +23,10 @@ pub enum LastClose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TornTail {
-    /// A claim that was never published, or pages that were never written back, with bytes behind them.
+    /// A claim that was never published, or pages that were never written back, with bytes behind them. After a power cut
+    /// those may be what a recycled file held in its earlier life.
     Unpublished,
-    /// A frame that does not verify.
+    /// A frame that does not verify; after a power cut maybe such bytes too.
     Damaged,
 }
 
