@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod format;
 pub mod future;
+pub mod inspect;
 mod keeper;
 mod limits;
 mod listener;
