@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use super::Inspector;
 use crate::error::{Error, Result};
-use crate::format::frame::{Kind, proven_durable, way_back_bytes};
+use crate::format::frame::{Kind, frame_bytes, proven_durable, way_back_bytes};
 use crate::format::verify::Verifiers;
-use crate::limits::HEADER_BYTES;
+use crate::limits::{HEADER_BYTES, claim_max};
 use crate::lsn::Lsn;
 use crate::recovery::{Window, next_frame};
 use crate::segment::scan::{self, Damage, Found, Layout, Source};
@@ -54,6 +54,28 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
     /// Everything below this was durable when the frame's place was claimed, as the frame says; zero where it does not say.
     pub proven_durable: Lsn,
+}
+
+/// What was met on a walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FrameCounts {
+    /// Records, those in whole batches included.
+    pub records: u64,
+    /// Batches that are whole.
+    pub batches: u64,
+    /// Bytes of the records' payloads.
+    pub payload_bytes: u64,
+    /// Bytes of padding, headers included.
+    pub padding_bytes: u64,
+}
+
+impl FrameCounts {
+    fn add(&mut self, frame: &Frame<'_>) {
+        let len = u64::try_from(frame.payload.len()).unwrap_or_default();
+        self.records = self.records.saturating_add(1);
+        self.payload_bytes = self.payload_bytes.saturating_add(len);
+    }
 }
 
 /// Why the frames of a segment end where they do.
@@ -171,6 +193,61 @@ impl Frames {
                 self.end(stop)
             }
         }
+    }
+
+    /// Goes over all frames up to where the walk ends, and adds them up: the same as [`next_frame`](Self::next_frame) again and
+    /// again, and faster. A batch counts when it is whole.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame). What was seen before is counted.
+    pub fn count(&mut self, counts: &mut FrameCounts) -> Result<()> {
+        // Of the batch that is not at its end.
+        let mut batch = FrameCounts::default();
+        loop {
+            if self.batch.is_none() {
+                self.count_buffered(counts);
+            }
+            let Some(frame) = self.next_frame()? else { return Ok(()) };
+            match frame.kind {
+                FrameKind::Padding => {
+                    counts.padding_bytes = counts.padding_bytes.saturating_add(frame.frame_bytes);
+                }
+                kind => {
+                    batch.add(&frame);
+                    if matches!(kind, FrameKind::Record | FrameKind::BatchLast) {
+                        let whole = core::mem::take(&mut batch);
+                        counts.records = counts.records.saturating_add(whole.records);
+                        counts.payload_bytes = counts.payload_bytes.saturating_add(whole.payload_bytes);
+                        counts.batches =
+                            counts.batches.saturating_add(u64::from(kind == FrameKind::BatchLast));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts records by themselves that lie in what was read already, as far as one opening wrote them.
+    fn count_buffered(&mut self, counts: &mut FrameCounts) {
+        let lsn = self.base.saturating_add(self.offset);
+        let (verifier, until) = self.verifiers.from(lsn);
+        let room = self.limit.min(until.saturating_sub(self.base)).saturating_sub(self.offset);
+        let bytes = self.window.buffered(self.offset);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        let mut rest = bytes.get(..room).unwrap_or_default();
+        let largest = claim_max(self.segment_bytes);
+        let (mut at, mut records, mut payload_bytes) = (0_u64, 0_u64, 0_u64);
+        while let Some(payload) = scan::record_in(rest, lsn.wrapping_add(at), largest, verifier) {
+            // A slice's length fits.
+            let len = u64::try_from(payload.len()).unwrap_or_default();
+            let bytes = frame_bytes(len);
+            records = records.wrapping_add(1);
+            payload_bytes = payload_bytes.wrapping_add(len);
+            at = at.wrapping_add(bytes);
+            rest = usize::try_from(bytes).ok().and_then(|bytes| rest.get(bytes..)).unwrap_or_default();
+        }
+        self.offset = self.offset.saturating_add(at);
+        counts.records = counts.records.saturating_add(records);
+        counts.payload_bytes = counts.payload_bytes.saturating_add(payload_bytes);
     }
 
     /// Goes on behind damage or a hole, at the next record whose checksum holds. The LSN of that record, or `None` where there

@@ -32,7 +32,7 @@
 mod frames;
 mod segments;
 
-pub use self::frames::{Frame, FrameKind, Frames, Stop};
+pub use self::frames::{Frame, FrameCounts, FrameKind, Frames, Stop};
 pub use self::segments::{
     Files, MissingSegments, Opening, SegmentHeader, SegmentInfo, SegmentState, TailMark,
 };

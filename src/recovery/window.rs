@@ -51,6 +51,12 @@ impl Window {
         file.read_exact_at(&mut self.buffer, HEADER_BYTES + offset)
     }
 
+    /// What is there already from `offset` on; nothing where that was not read yet.
+    pub(crate) fn buffered(&self, offset: u64) -> &[u8] {
+        let at = offset.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.buffer.get(at..)).unwrap_or_default()
+    }
+
     /// Where the next word that is not zero begins, at or after `from`, a multiple of eight.
     pub(crate) fn next_nonzero(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut at = from;

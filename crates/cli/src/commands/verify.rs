@@ -6,7 +6,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use serde_json::json;
 use tidelog::Lsn;
-use tidelog::inspect::{FrameKind, Frames, SegmentInfo, SegmentState, Stop};
+use tidelog::inspect::{FrameCounts, Frames, SegmentInfo, SegmentState, Stop};
 
 use super::info::structure_problems;
 use crate::args::{Global, Verify};
@@ -22,10 +22,7 @@ use crate::view::View;
 #[derive(Clone, Debug, Default)]
 struct Tally {
     segments: u64,
-    records: u64,
-    batches: u64,
-    payload_bytes: u64,
-    padding_bytes: u64,
+    counts: FrameCounts,
     read_bytes: u64,
     /// Claims that never returned, which an opening pads.
     holes: u64,
@@ -35,10 +32,10 @@ struct Tally {
 impl Tally {
     fn add(&mut self, other: Self) {
         self.segments += other.segments;
-        self.records += other.records;
-        self.batches += other.batches;
-        self.payload_bytes += other.payload_bytes;
-        self.padding_bytes += other.padding_bytes;
+        self.counts.records += other.counts.records;
+        self.counts.batches += other.counts.batches;
+        self.counts.payload_bytes += other.counts.payload_bytes;
+        self.counts.padding_bytes += other.counts.padding_bytes;
         self.read_bytes += other.read_bytes;
         self.holes += other.holes;
         self.problems.extend(other.problems);
@@ -64,10 +61,10 @@ pub(super) fn run(view: &View, options: &Verify, global: &Global, out: &mut Out)
             "start": view.start().get(),
             "end": view.end.get(),
             "segments": tally.segments,
-            "records": tally.records,
-            "batches": tally.batches,
-            "payload_bytes": tally.payload_bytes,
-            "padding_bytes": tally.padding_bytes,
+            "records": tally.counts.records,
+            "batches": tally.counts.batches,
+            "payload_bytes": tally.counts.payload_bytes,
+            "padding_bytes": tally.counts.padding_bytes,
             "read_bytes": tally.read_bytes,
             "unreturned_claims": tally.holes,
             "seconds": seconds,
@@ -146,7 +143,7 @@ fn read_segment(view: &View, segment: &SegmentInfo, options: &Verify, bar: &Prog
     match view.inspector.frames(segment.base) {
         Ok(frames) => walk(view, segment, frames.until(limit), options, &mut tally, bar),
         Err(error) => {
-            tally.problems.push(Problem::from(&error).at(segment.base.get(), Some(segment.end.get())))
+            tally.problems.push(Problem::from(&error).at(segment.base.get(), Some(segment.end.get())));
         }
     }
     if !tally.problems.is_empty() && view.is_live() && view.was_retired(segment.base) {
@@ -165,7 +162,7 @@ fn walk(
 ) {
     loop {
         let from = frames.position();
-        let failed = count(&mut frames, tally);
+        let failed = frames.count(&mut tally.counts).err();
         let batch = frames.open_batch();
         let at = frames.position();
         let read = at.get().saturating_sub(from.get());
@@ -228,27 +225,6 @@ fn is_lost(view: &View, segment: &SegmentInfo, at: Lsn) -> bool {
         || (segment.state == SegmentState::Sealed && at < segment.end)
 }
 
-/// Counts frames up to the next stop; the error where the file cannot be read. A batch counts when it is whole.
-fn count(frames: &mut Frames, tally: &mut Tally) -> Option<tidelog::Error> {
-    let (mut records, mut payload_bytes) = (0, 0);
-    loop {
-        match frames.next_frame() {
-            Ok(Some(frame)) if frame.kind == FrameKind::Padding => tally.padding_bytes += frame.frame_bytes,
-            Ok(Some(frame)) => {
-                records += 1;
-                payload_bytes += frame.payload.len() as u64;
-                if matches!(frame.kind, FrameKind::Record | FrameKind::BatchLast) {
-                    tally.batches += u64::from(frame.kind == FrameKind::BatchLast);
-                    tally.records += std::mem::take(&mut records);
-                    tally.payload_bytes += std::mem::take(&mut payload_bytes);
-                }
-            }
-            Ok(None) => return None,
-            Err(error) => return Some(error),
-        }
-    }
-}
-
 fn print(
     view: &View,
     options: &Verify,
@@ -269,9 +245,9 @@ fn print(
     } else {
         format!(
             "{} records ({} in payloads), {} batches, {} segments",
-            tally.records,
-            bytes(tally.payload_bytes),
-            tally.batches,
+            tally.counts.records,
+            bytes(tally.counts.payload_bytes),
+            tally.counts.batches,
             tally.segments
         )
     };
