@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod format;
 pub mod future;
+pub mod inspect;
 mod keeper;
 pub mod kv;
 mod limits;

@@ -173,6 +173,8 @@ pub(crate) struct Header {
     pub(crate) identity: Identity,
     pub(crate) tail_mark: Option<TailMark>,
     pub(crate) durable_hint: Option<u64>,
+    /// When the segment was made, nanoseconds since 1970, for people.
+    pub(crate) created_unix_ns: u64,
     /// In order of their start; never empty.
     pub(crate) sessions: Vec<Session>,
     /// An entry after the last valid one holds bytes that are not an entry.
@@ -238,6 +240,7 @@ impl Header {
                 &identity,
             ),
             durable_hint: decode_durable_hint(u64_at(page, AT_DURABLE_HINT), &identity),
+            created_unix_ns: u64_at(page, AT_CREATED),
             identity,
             sessions,
             torn_session,

@@ -4,12 +4,15 @@
 mod decide;
 mod repair;
 mod report;
+mod seek;
 mod survey;
 mod window;
 
 use std::time::Instant;
 
 pub use self::report::{LastClose, RecoveryReport, TornTail};
+pub(crate) use self::seek::next_frame;
+pub(crate) use self::window::Window;
 
 use self::decide::Stop;
 use self::survey::{Survey, Suspect, survey};
@@ -59,64 +62,16 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
             meta.segment_bytes
         )));
     }
-    let (known, suspects) = sort_out(directory, &listing, &meta)?;
-    let last =
-        suspects.iter().flat_map(|suspect| &suspect.header.sessions).max_by_key(|session| session.number);
-    let last = *last.ok_or_else(|| missing(directory, meta.start))?;
-    let same_boot = last.boot == directory.boot().0;
-
-    let marked = suspects.iter().filter_map(|suspect| suspect.header.tail_mark);
-    let marked = marked.filter(|mark| mark.durable).map(|mark| mark.end).max().unwrap_or(known.end);
-    let hinted = suspects.iter().filter_map(|suspect| suspect.header.durable_hint).max().unwrap_or(0);
-    // An opening makes durable what it found before it is recorded. (The first entry of a segment is from when
-    // the segment was made ready: its start proves nothing.)
-    let opened = suspects.iter().flat_map(|suspect| suspect.header.sessions.iter().skip(1));
-    let opened = opened.map(|session| session.start).max().unwrap_or(0);
-    let newest = suspects.last().map_or(known.end, Suspect::base);
-    // A durable mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
-    // of the session table puts that in doubt.
-    let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
-    let marked_last = suspects.last().filter(|last| last.header.tail_mark.is_some_and(|mark| mark.durable));
-    let closed = match marked_last {
-        Some(last) if marked >= newest.max(opened) && !torn_session => is_last_word(directory, last, marked)?,
-        _ => false,
-    };
+    let (known, suspects) = sort_out(directory, &listing, &meta, Access::Write)?;
+    let left = weigh(directory, &known, &suspects, &meta)?;
+    let Left { last, closed, .. } = left;
     // What a closed log holds is durable; another sync would only write the pages that were populated ahead.
     let rewritten = if closed { 0 } else { sync_suspects(directory, &suspects)? };
     if !closed {
         // A writer that was killed may not have come to make durable the names that it gave, and the way to them.
         directory.sync_names()?;
     }
-    if closed && marked < meta.proven {
-        // The newest segments are gone, and with them every trace of their records but this.
-        return Err(missing(directory, marked.next_multiple_of(meta.segment_bytes)));
-    }
-    let found = if closed {
-        Survey {
-            tail: marked,
-            proven: marked,
-            holes: Vec::new(),
-            torn: None,
-            records: 0,
-            bytes: 0,
-            scanned: 0,
-        }
-    } else {
-        let proven = marked.max(hinted).max(opened).max(meta.proven);
-        survey(directory, &suspects, known.end.max(meta.start), proven, same_boot, !last.acks_durable)?
-    };
-
-    if torn_session && found.torn.is_some() {
-        // The entry is synced before its opening writes a frame, so a torn one has no frames.
-        let path =
-            suspects.last().map_or_else(Default::default, |suspect| directory.segment_path(suspect.base()));
-        return Err(Error::corrupt(
-            "an entry of the session table is damaged, and frames follow",
-            &path,
-            0,
-            None,
-        ));
-    }
+    let found = find(directory, &known, &suspects, &meta, &left)?;
 
     // From here on the log's directory is changed.
     if !closed {
@@ -145,26 +100,11 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         .active
         .map(|(identity, body)| Arc::new(Segment::mapped(identity, body, Some(Arc::clone(directory)))));
     let report = RecoveryReport {
-        last_close: match (closed, same_boot) {
-            (true, _) => LastClose::Clean,
-            (false, true) => LastClose::ProcessDied,
-            (false, false) => LastClose::MachineRestarted,
-        },
-        start: Lsn::new(meta.start),
         end: Lsn::new(repaired.tail),
         segments: sealed + u64::from(active.is_some()),
-        segments_scanned: found.scanned,
-        records_scanned: found.records,
-        bytes_scanned: found.bytes,
-        holes_skipped: found.holes.len() as u64,
         truncated_bytes: repaired.truncated,
-        torn_tail: found.torn.map(|stop| match stop {
-            Stop::Bad => TornTail::Damaged,
-            Stop::Hole | Stop::Clean => TornTail::Unpublished,
-        }),
-        proven_durable: Lsn::new(found.proven),
         segments_rewritten: rewritten,
-        elapsed: began.elapsed(),
+        ..report(&meta, &left, &found, began)
     };
     Ok(Recovered {
         meta,
@@ -177,6 +117,136 @@ pub(crate) fn recover(directory: &Arc<Directory>, options: &Options) -> Result<R
         report,
         created: false,
     })
+}
+
+/// What the headers tell of how the log was left.
+struct Left {
+    /// The newest opening.
+    last: Session,
+    same_boot: bool,
+    /// It was closed: nothing was written behind `marked`.
+    closed: bool,
+    /// The highest durable mark.
+    marked: u64,
+    /// Everything below was durable, by the headers alone.
+    proven: u64,
+    torn_session: bool,
+}
+
+fn weigh(directory: &Directory, known: &Known, suspects: &[Suspect], meta: &Meta) -> Result<Left> {
+    let last =
+        suspects.iter().flat_map(|suspect| &suspect.header.sessions).max_by_key(|session| session.number);
+    let last = *last.ok_or_else(|| missing(directory, meta.start))?;
+    let same_boot = last.boot == directory.boot().0;
+
+    let marked = suspects.iter().filter_map(|suspect| suspect.header.tail_mark);
+    let marked = marked.filter(|mark| mark.durable).map(|mark| mark.end).max().unwrap_or(known.end);
+    let hinted = suspects.iter().filter_map(|suspect| suspect.header.durable_hint).max().unwrap_or(0);
+    // An opening makes durable what it found before it is recorded. (The first entry of a segment is from when
+    // the segment was made ready: its start proves nothing.)
+    let opened = suspects.iter().flat_map(|suspect| suspect.header.sessions.iter().skip(1));
+    let opened = opened.map(|session| session.start).max().unwrap_or(0);
+    let newest = suspects.last().map_or(known.end, Suspect::base);
+    // A durable mark in the newest segment is that of a log that was closed: nothing was written behind it. A torn entry
+    // of the session table puts that in doubt.
+    let torn_session = suspects.iter().any(|suspect| suspect.header.torn_session);
+    let marked_last = suspects.last().filter(|last| last.header.tail_mark.is_some_and(|mark| mark.durable));
+    let closed = match marked_last {
+        Some(last) if marked >= newest.max(opened) && !torn_session => is_last_word(directory, last, marked)?,
+        _ => false,
+    };
+    let proven = marked.max(hinted).max(opened).max(meta.proven);
+    Ok(Left { last, same_boot, closed, marked, proven, torn_session })
+}
+
+/// Where the log ends, and what lies behind it. Reads only.
+fn find(
+    directory: &Directory,
+    known: &Known,
+    suspects: &[Suspect],
+    meta: &Meta,
+    left: &Left,
+) -> Result<Survey> {
+    let Left { last, same_boot, closed, marked, proven, torn_session } = *left;
+    if closed && marked < meta.proven {
+        // The newest segments are gone, and with them every trace of their records but this.
+        return Err(missing(directory, marked.next_multiple_of(meta.segment_bytes)));
+    }
+    let found = if closed {
+        Survey {
+            tail: marked,
+            proven: marked,
+            holes: Vec::new(),
+            torn: None,
+            records: 0,
+            bytes: 0,
+            scanned: 0,
+        }
+    } else {
+        survey(directory, suspects, known.end.max(meta.start), proven, same_boot, !last.acks_durable)?
+    };
+
+    if torn_session && found.torn.is_some() {
+        // The entry is synced before its opening writes a frame, so a torn one has no frames.
+        let path =
+            suspects.last().map_or_else(Default::default, |suspect| directory.segment_path(suspect.base()));
+        return Err(Error::corrupt(
+            "an entry of the session table is damaged, and frames follow",
+            &path,
+            0,
+            None,
+        ));
+    }
+    Ok(found)
+}
+
+/// What an opening of the log would find, without a lock and without a change: for tools, while no writer has it open.
+pub(crate) fn foresee(directory: &Directory) -> Result<RecoveryReport> {
+    let began = Instant::now();
+    let listing = directory.list()?;
+    let meta = directory.read_meta()?.ok_or_else(|| Error::not_found(directory.path()))?;
+    let (known, suspects) = sort_out(directory, &listing, &meta, Access::Read)?;
+    let left = weigh(directory, &known, &suspects, &meta)?;
+    let found = find(directory, &known, &suspects, &meta, &left)?;
+    let mut truncated = 0_u64;
+    for suspect in suspects.iter().filter(|suspect| found.torn.is_some() && suspect.end() > found.tail) {
+        let from = found.tail.saturating_sub(suspect.base());
+        let written = repair::last_nonzero(suspect, from)
+            .map_err(|error| survey::unreadable(directory, suspect.base(), error))?;
+        truncated = truncated.saturating_add(written.saturating_sub(from));
+    }
+    let sealed = found.tail / meta.segment_bytes - meta.start / meta.segment_bytes;
+    let open = !found.tail.is_multiple_of(meta.segment_bytes);
+    let mut report = report(&meta, &left, &found, began);
+    report.segments = sealed + u64::from(open);
+    report.truncated_bytes = truncated;
+    Ok(report)
+}
+
+/// What both an opening and its foretelling report.
+fn report(meta: &Meta, left: &Left, found: &Survey, began: Instant) -> RecoveryReport {
+    RecoveryReport {
+        last_close: match (left.closed, left.same_boot) {
+            (true, _) => LastClose::Clean,
+            (false, true) => LastClose::ProcessDied,
+            (false, false) => LastClose::MachineRestarted,
+        },
+        start: Lsn::new(meta.start),
+        end: Lsn::new(found.tail),
+        segments: 0,
+        segments_scanned: found.scanned,
+        records_scanned: found.records,
+        bytes_scanned: found.bytes,
+        holes_skipped: found.holes.len() as u64,
+        truncated_bytes: 0,
+        torn_tail: found.torn.map(|stop| match stop {
+            Stop::Bad => TornTail::Damaged,
+            Stop::Hole | Stop::Clean => TornTail::Unpublished,
+        }),
+        proven_durable: Lsn::new(found.proven),
+        segments_rewritten: 0,
+        elapsed: began.elapsed(),
+    }
 }
 
 /// A directory without a log.
@@ -256,10 +326,7 @@ fn first_segment_is_empty(directory: &Directory) -> Result<bool> {
     let failed = |error| Error::io("cannot read a segment", &path, error);
     let file = directory.storage().open(&path, Access::Read).map_err(failed)?;
     let data = file.len().map_err(failed)?.saturating_sub(crate::limits::HEADER_BYTES);
-    Ok(window::Window::new(directory.storage(), path.clone(), data)
-        .next_nonzero(0)
-        .map_err(failed)?
-        .is_none())
+    Ok(Window::new(directory.storage(), path.clone(), data).next_nonzero(0).map_err(failed)?.is_none())
 }
 
 fn missing(directory: &Directory, base: u64) -> Error {
@@ -274,7 +341,12 @@ struct Known {
 
 /// Looks at the headers from the newest segment backwards, to the first that says that everything before it is
 /// durable; so opening does not grow with the log.
-fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Known, Vec<Suspect>)> {
+fn sort_out(
+    directory: &Directory,
+    listing: &Listing,
+    meta: &Meta,
+    access: Access,
+) -> Result<(Known, Vec<Suspect>)> {
     // Ascending.
     let first = listing.segments.partition_point(|base| *base < meta.start);
     let live = listing.segments.get(first..).unwrap_or_default();
@@ -287,7 +359,7 @@ fn sort_out(directory: &Directory, listing: &Listing, meta: &Meta) -> Result<(Kn
         }
         let number = base / meta.segment_bytes;
         let identity = Identity { log_id: meta.log_id, number, segment_bytes: meta.segment_bytes };
-        let file = directory.open_segment(base, Access::Write)?;
+        let file = directory.open_segment(base, access)?;
         let header = directory.read_header(&*file, &identity)?;
         let storage = SharedStorage::clone(directory.storage());
         let suspect = Suspect { storage, path: directory.segment_path(base), header };
@@ -350,7 +422,7 @@ fn sync_suspects(directory: &Directory, suspects: &[Suspect]) -> Result<u64> {
 fn is_last_word(directory: &Directory, newest: &Suspect, end: u64) -> Result<bool> {
     let offset = end - newest.base();
     let room = newest.header.identity.segment_bytes;
-    let mut window = window::Window::new(directory.storage(), newest.path.clone(), room.min(offset + 8));
+    let mut window = Window::new(directory.storage(), newest.path.clone(), room.min(offset + 8));
     let word = if offset < room { Source::word(&mut window, offset) } else { Ok(0) };
     word.map(|word| word == 0).map_err(|error| survey::unreadable(directory, newest.base(), error))
 }

@@ -130,7 +130,7 @@ fn drop_later_segments(
 }
 
 /// Offset behind the last word that is not zero, at or after `from`; zero where there is none.
-fn last_nonzero(suspect: &Suspect, from: u64) -> io::Result<u64> {
+pub(super) fn last_nonzero(suspect: &Suspect, from: u64) -> io::Result<u64> {
     let mut window = suspect.window();
     let mut at = from;
     let mut last = 0;

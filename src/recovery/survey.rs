@@ -5,14 +5,13 @@ use std::io;
 use std::path::PathBuf;
 
 use super::decide::{Finding, Stop, Verdict, decide};
+use super::seek::next_frame;
 use super::window::Window;
 use crate::error::{Error, Result};
-use crate::format::frame::{self, Kind, Parsed, proven_durable};
+use crate::format::frame::{self, Kind, proven_durable};
 use crate::format::header::Header;
 use crate::format::verify::Verifiers;
-use crate::limits::claim_max;
 use crate::lsn::Lsn;
-use crate::policy::Checksum;
 use crate::segment::scan::{Damage, Found, Frame, Layout, examine};
 use crate::storage::{Access, Boot, Directory, File, SharedStorage};
 
@@ -299,49 +298,40 @@ impl<'a> Walk<'a> {
     fn search_frames(&mut self, from: u64) -> Result<Option<u64>> {
         let mut first = None;
         for index in 0..self.segments.len() {
-            let (base, end) = (self.segments[index].0.base(), self.segments[index].0.end());
-            let mut at = from.max(base).next_multiple_of(8);
             self.enter(index);
-            while at < end {
-                let (suspect, window, _) = &mut self.segments[index];
-                let found = window.next_nonzero(at - suspect.base());
-                let Some(offset) = found.map_err(|error| unreadable(self.directory, base, error))? else {
-                    break;
-                };
-                at = base + offset;
-                let word = crate::segment::scan::Source::word(&mut self.segments[index].1, offset)
-                    .map_err(|error| unreadable(self.directory, base, error))?;
-                let longest = claim_max(end - base).min(end - at);
-                at = match frame::parse(word) {
-                    Parsed::Record { payload_len, .. } if frame::frame_bytes(payload_len) <= longest => {
-                        if self.segments[index].2.at(at).checksum == Checksum::Crc64 {
-                            self.spend(payload_len);
-                        }
-                        match self.look(index, at)? {
-                            Found::Record(frame) => {
-                                self.prove(base, &frame);
-                                first.get_or_insert(at);
-                                base + frame.next()
-                            }
-                            _ => at + 8,
-                        }
-                    }
-                    _ => at + 8,
-                };
-                if self.proven == u64::MAX {
-                    return Ok(first);
-                }
+            let mut at = from.saturating_sub(self.segments[index].0.base());
+            while let Some(frame) = self.seek(index, at)? {
+                let base = self.segments[index].0.base();
+                self.prove(base, &frame);
+                first.get_or_insert(base + frame.offset);
+                at = frame.next();
+            }
+            if self.proven == u64::MAX {
+                return Ok(first);
             }
         }
         Ok(first)
     }
 
-    /// Without budget left there is no telling what was promised, so it counts as promised.
-    fn spend(&mut self, bytes: u64) {
-        match self.budget.checked_sub(bytes) {
-            Some(left) => self.budget = left,
-            None => self.proven = u64::MAX,
-        }
+    /// The next valid frame of a segment. Without budget left there is no telling what was promised, so it counts as
+    /// promised.
+    fn seek(&mut self, index: usize, from: u64) -> Result<Option<Frame>> {
+        let (suspect, window, verifiers) = &mut self.segments[index];
+        let base = suspect.base();
+        let layout = Layout { base, segment_bytes: suspect.header.identity.segment_bytes, verifiers };
+        let (budget, proven) = (&mut self.budget, &mut self.proven);
+        let mut spend = |bytes: u64| match budget.checked_sub(bytes) {
+            Some(left) => {
+                *budget = left;
+                true
+            }
+            None => {
+                *proven = u64::MAX;
+                false
+            }
+        };
+        let found = next_frame(window, layout, from, &mut spend);
+        found.map_err(|error| unreadable(self.directory, base, error))
     }
 
     /// The hole between the tail and `next` never returned to anybody.

@@ -13,7 +13,7 @@ const READ_BYTES: u64 = 1 << 20;
 
 /// A sliding window over a segment's frames. Offsets count from the segment's base.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     storage: SharedStorage,
     path: PathBuf,
     /// Opened when it is first read, so that many segments do not need as many descriptors.
@@ -24,7 +24,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(storage: &SharedStorage, path: PathBuf, segment_bytes: u64) -> Self {
+    pub(crate) fn new(storage: &SharedStorage, path: PathBuf, segment_bytes: u64) -> Self {
         Self {
             storage: SharedStorage::clone(storage),
             path,
@@ -36,7 +36,7 @@ impl Window {
     }
 
     /// Gives file and memory back; reading on opens the file again.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.file = None;
         self.buffer = Vec::new();
     }
@@ -51,8 +51,14 @@ impl Window {
         file.read_exact_at(&mut self.buffer, HEADER_BYTES + offset)
     }
 
+    /// What is there already from `offset` on; nothing where that was not read yet.
+    pub(crate) fn buffered(&self, offset: u64) -> &[u8] {
+        let at = offset.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.buffer.get(at..)).unwrap_or_default()
+    }
+
     /// Where the next word that is not zero begins, at or after `from`, a multiple of eight.
-    pub(super) fn next_nonzero(&mut self, from: u64) -> io::Result<Option<u64>> {
+    pub(crate) fn next_nonzero(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut at = from;
         while at < self.segment_bytes {
             let len = (self.segment_bytes - at).min(READ_BYTES);

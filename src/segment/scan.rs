@@ -284,11 +284,28 @@ impl<'a> Run<'a> {
         // while the segment is mapped by anyone.
         let whole = unsafe { self.view.slice(offset, bytes) }?;
         self.foresee(offset, bytes);
-        let (stored, payload) = whole.get(8..16 + payload_len as usize)?.split_first_chunk()?;
-        let crc = crc(self.verifier.checksum, payload);
-        let expected = crc ^ mask(self.verifier.seed, lsn, word);
-        (u64::from_le_bytes(*stored) == expected).then_some((payload, lsn + bytes))
+        Some((verified(self.verifier, lsn, word, whole, payload_len)?, lsn + bytes))
     }
+}
+
+/// The payload of the frame at `lsn`, if it verifies. `whole` begins with its word.
+#[inline(always)]
+fn verified(verifier: Verifier, lsn: u64, word: u64, whole: &[u8], payload_len: u64) -> Option<&[u8]> {
+    let (stored, payload) = whole.get(8..16 + payload_len as usize)?.split_first_chunk()?;
+    let expected = crc(verifier.checksum, payload) ^ mask(verifier.seed, lsn, word);
+    (u64::from_le_bytes(*stored) == expected).then_some(payload)
+}
+
+/// As [`Run::record`], for bytes that were read from a file: the payload of the record at the beginning of `bytes`, whose LSN
+/// is `lsn`, if it is a record by itself, takes at most `largest` bytes, and verifies. `examine` tells of everything else.
+#[inline(always)]
+pub(crate) fn record_in(bytes: &[u8], lsn: u64, largest: u64, verifier: Verifier) -> Option<&[u8]> {
+    let word = u64::from_le_bytes(*bytes.first_chunk()?);
+    let Parsed::Record { kind: Kind::Record, payload_len, .. } = frame::parse(word) else { return None };
+    if frame_bytes(payload_len) > largest {
+        return None;
+    }
+    verified(verifier, lsn, word, bytes, payload_len)
 }
 
 struct MappedSource<'a>(View<'a>);

@@ -36,6 +36,13 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe 
         false
     }
 
+    /// The process that holds the exclusive lock of a file, seen without touching the lock. `None` where none is seen:
+    /// nobody holds it, or a process that this one cannot see. `noted` is who the file says it is.
+    fn lock_holder(&self, path: &Path, noted: Option<u32>) -> io::Result<Option<u32>> {
+        let _ = (path, noted);
+        Ok(None)
+    }
+
     /// Why guarantees cannot hold in a directory that is there; `None` where nothing is known against it.
     fn objection(&self, directory: &Path) -> io::Result<Option<String>> {
         let _ = directory;

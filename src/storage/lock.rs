@@ -77,6 +77,31 @@ impl Drop for WriterLock {
     }
 }
 
+/// What is to be seen of a log's lock without touching it: the text's pid, whether it notes a failed sync of this boot,
+/// and who holds the lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LockSeen {
+    pub(crate) noted_pid: Option<u32>,
+    pub(crate) poisoned: bool,
+    pub(crate) holder: Option<u32>,
+}
+
+impl LockSeen {
+    pub(crate) fn look(storage: &dyn Storage, directory: &Path, boot: Boot) -> Result<Self> {
+        let path = directory.join(name::LOCK);
+        let failed = |error| Error::io("cannot look at the lock file", &path, error);
+        let text = match storage.open(&path, Access::Read).and_then(|file| read_text(&*file)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        let noted_pid = field(&text, "pid");
+        let poisoned = text.contains(&hex(boot)) && text.contains(POISONED);
+        let holder = storage.lock_holder(&path, noted_pid).map_err(failed)?;
+        Ok(Self { noted_pid, poisoned, holder })
+    }
+}
+
 fn read_text(file: &dyn StorageFile) -> io::Result<String> {
     let mut bytes = [0; TEXT_BYTES];
     let read = file.read_at(&mut bytes, 0)?;

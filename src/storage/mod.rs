@@ -18,5 +18,6 @@ pub(crate) use backend::{Extent, Storage};
 pub(crate) use body::{Body, Counted};
 pub(crate) use directory::{Directory, Listing};
 pub(crate) use failure::Failure;
+pub(crate) use lock::LockSeen;
 pub(crate) use prepare::{Preparation, Spare, zero};
 pub(crate) use system::{Boot, System};

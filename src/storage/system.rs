@@ -79,6 +79,25 @@ impl Storage for System {
         cfg!(target_os = "linux")
     }
 
+    fn lock_holder(&self, path: &Path, noted: Option<u32>) -> io::Result<Option<u32>> {
+        #[cfg(target_os = "linux")]
+        {
+            let (inode, device) = match fs::metadata(path) {
+                Ok(found) => (found.ino(), found.dev()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let table = fs::read_to_string("/proc/locks")?;
+            let device = (rustix::fs::major(device), rustix::fs::minor(device));
+            Ok(table.lines().find_map(|line| holder_in(line, inode, device, noted)))
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (path, noted);
+            Ok(None)
+        }
+    }
+
     fn objection(&self, directory: &Path) -> io::Result<Option<String>> {
         filesystem::objection(directory)
     }
@@ -255,10 +274,48 @@ impl StorageFile for fs::File {
     }
 }
 
+/// The holder that a line of `/proc/locks` tells (`1: FLOCK  ADVISORY  WRITE 77 fe:01:8 0 EOF`), if it is of that file.
+/// Some file systems show programs another device than the kernel has; there the pid that the file notes must be it.
+#[cfg(target_os = "linux")]
+fn holder_in(line: &str, inode: u64, device: (u32, u32), noted: Option<u32>) -> Option<u32> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [_, "FLOCK", _, "WRITE", pid, file, ..] = words.as_slice() else { return None };
+    let pid = pid.parse().ok()?;
+    let mut parts = file.split(':');
+    let major = u32::from_str_radix(parts.next()?, 16).ok()?;
+    let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
+    let same = parts.next()?.parse() == Ok(inode) && ((major, minor) == device || noted == Some(pid));
+    same.then_some(pid)
+}
+
 fn taken(outcome: Result<(), TryLockError>) -> io::Result<bool> {
     match outcome {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_lock_table_tells_the_holder_of_its_file_alone() {
+        let line = "3: FLOCK  ADVISORY  WRITE 4711 fe:1f:88 0 EOF";
+        assert_eq!(holder_in(line, 88, (0xfe, 0x1f), None), Some(4711));
+        assert_eq!(holder_in(line, 88, (0, 0x1f), None), None, "another device");
+        assert_eq!(holder_in(line, 88, (0, 0x1f), Some(4711)), Some(4711), "which the file's text bears out");
+        assert_eq!(holder_in(line, 89, (0xfe, 0x1f), Some(4711)), None, "another file");
+        for other in [
+            "3: FLOCK  ADVISORY  READ  4711 fe:1f:88 0 EOF",
+            "3: POSIX  ADVISORY  WRITE 4711 fe:1f:88 0 EOF",
+            "3: -> FLOCK  ADVISORY  WRITE 4711 fe:1f:88 0 EOF",
+            "3: FLOCK  ADVISORY  WRITE 4711",
+            "3: FLOCK  ADVISORY  WRITE x fe:1f:88 0 EOF",
+            "",
+        ] {
+            assert_eq!(holder_in(other, 88, (0xfe, 0x1f), Some(4711)), None, "{other}");
+        }
     }
 }

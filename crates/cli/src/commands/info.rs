@@ -1,0 +1,279 @@
+//! `info`: the log at a glance.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+use tidelog::inspect::{FORMAT_VERSION, SegmentInfo, SegmentState};
+use tidelog::{CursorInfo, LastClose};
+
+use crate::args::Global;
+use crate::color::{Colors, Tone};
+use crate::decode::hex;
+use crate::exit::{Fail, Outcome};
+use crate::out::Out;
+use crate::problem::Problem;
+use crate::units::{bytes, time};
+use crate::view::View;
+
+pub(crate) fn state_word(state: SegmentState) -> &'static str {
+    match state {
+        SegmentState::Retired => "retired",
+        SegmentState::Sealed => "sealed",
+        SegmentState::Filled => "filled",
+        SegmentState::Active => "active",
+        SegmentState::Prepared => "prepared",
+        SegmentState::Damaged => "damaged",
+        _ => "unknown",
+    }
+}
+
+/// What the structure alone shows to be wrong.
+pub(crate) fn structure_problems(view: &View) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    let damaged = view.files.segments.iter().filter(|segment| segment.state != SegmentState::Retired);
+    for segment in damaged {
+        if let Err(error) = &segment.header
+            && !view.was_retired(segment.base)
+        {
+            problems.push(Problem::from(error).at(segment.base.get(), Some(segment.end.get())));
+        }
+    }
+    for gap in view.files.missing.iter().filter(|gap| !view.was_retired(gap.start)) {
+        let what = format!("segments are missing: LSN {} to {}", gap.start, gap.end);
+        problems.push(Problem::new(Outcome::Gap, what).at(gap.start.get(), Some(gap.end.get())));
+    }
+    match &view.foreseen {
+        Some(Ok(report)) if report.torn_tail.is_some() => {
+            let what = format!(
+                "the tail is torn: {} bytes behind the log's end at LSN {}, promised to nobody; the next opening cuts \
+                 them away",
+                report.truncated_bytes, report.end
+            );
+            problems.push(Problem::new(Outcome::TornTail, what).at(report.end.get(), None));
+        }
+        Some(Err(error)) => {
+            let problem = Problem::from(error);
+            // What an opening stumbles over may be what was found above.
+            if !problems.iter().any(|known| known.lsn == problem.lsn || known.path == problem.path) {
+                problems.push(problem);
+            }
+        }
+        _ => {}
+    }
+    problems
+}
+
+pub(super) fn run(view: &View, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
+    let problems = structure_problems(view);
+    let cursors = view.inspector.cursors(view.end)?;
+    let broken = cursors.iter().filter_map(|cursor| cursor.state.as_ref().err()).map(Outcome::of);
+    let outcome =
+        problems.iter().map(|problem| problem.outcome).chain(broken).max().unwrap_or(Outcome::Clean);
+    if global.json {
+        out.json(to_json(view, &cursors, &problems, outcome))?;
+    } else {
+        print(view, &cursors, &problems, global.colors(), out)?;
+    }
+    Ok(outcome)
+}
+
+fn last_close(view: &View) -> &'static str {
+    match &view.foreseen {
+        None => "open",
+        Some(Err(_)) => "damaged",
+        Some(Ok(report)) => match report.last_close {
+            LastClose::Clean => "closed",
+            LastClose::ProcessDied => "its process died",
+            LastClose::MachineRestarted => "the machine restarted",
+            _ => "unknown",
+        },
+    }
+}
+
+fn to_json(view: &View, cursors: &[CursorInfo], problems: &[Problem], outcome: Outcome) -> Value {
+    let meta = view.inspector.meta();
+    json!({
+        "command": "info",
+        "directory": view.inspector.directory().display().to_string(),
+        "outcome": outcome.word(),
+        "format_version": FORMAT_VERSION,
+        "log_id": hex(&meta.log_id),
+        "segment_bytes": meta.segment_bytes,
+        "start": meta.start.get(),
+        "end": view.end.get(),
+        "proven_durable": durable(view),
+        "last_close": last_close(view),
+        "writer": {
+            "pid": view.lock.holder,
+            "last_pid": view.lock.noted_pid,
+            "sync_failed": view.lock.poisoned,
+        },
+        "segments": view.files.segments.iter().map(segment_json).collect::<Vec<_>>(),
+        "missing": view.files.missing.iter()
+            .map(|gap| json!({"start": gap.start.get(), "end": gap.end.get()})).collect::<Vec<_>>(),
+        "spares": view.files.spares,
+        "leftovers": view.files.temporaries.len(),
+        "cursors": cursors.iter().map(cursor_json).collect::<Vec<_>>(),
+        "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
+    })
+}
+
+/// Everything below is known to be durable: by the frames where they were looked at, else by the marks.
+fn durable(view: &View) -> u64 {
+    let headers = view.files.segments.iter().filter_map(|segment| segment.header.as_ref().ok());
+    let marks = headers.flat_map(|header| {
+        let mark = header.tail_mark.filter(|mark| mark.durable).map(|mark| mark.end.get());
+        [mark, header.durable_hint.map(|hint| hint.get())]
+    });
+    let foreseen = view.foreseen.iter().flatten().map(|report| report.proven_durable.get());
+    let known = marks.flatten().chain(foreseen).max().unwrap_or_default();
+    known.max(view.inspector.meta().proven_durable.get())
+}
+
+fn segment_json(segment: &SegmentInfo) -> Value {
+    let header = segment.header.as_ref().ok();
+    let mark = header.and_then(|header| header.tail_mark);
+    json!({
+        "number": segment.number,
+        "base": segment.base.get(),
+        "end": segment.end.get(),
+        "file": segment.path.file_name().map(|name| name.to_string_lossy()),
+        "state": state_word(segment.state),
+        "file_bytes": segment.file_bytes,
+        "allocated_bytes": segment.allocated_bytes,
+        "created": header.and_then(|header| header.created).map(time),
+        "sealed": mark.and_then(|mark| mark.sealed).map(time),
+        "tail_mark": mark.map(|mark| json!({
+            "end": mark.end.get(), "durable": mark.durable, "this_boot": mark.this_boot,
+        })),
+        "durable_hint": header.and_then(|header| header.durable_hint).map(|hint| hint.get()),
+        "openings": header.map(|header| header.openings.iter().map(|opening| json!({
+            "number": opening.number,
+            "start": opening.start.get(),
+            "opened": opening.opened.map(time),
+            "checksum": format!("{:?}", opening.checksum).to_lowercase(),
+            "acknowledges_durable": opening.acks_durable,
+            "this_boot": opening.this_boot,
+        })).collect::<Vec<_>>()),
+        "error": segment.header.as_ref().err().map(ToString::to_string),
+    })
+}
+
+pub(super) fn cursor_json(cursor: &CursorInfo) -> Value {
+    match &cursor.state {
+        Ok(state) => json!({
+            "name": cursor.name,
+            "position": state.position.get(),
+            "lag_bytes": state.lag_bytes,
+            "gate": state.gate,
+            "log_ended": state.log_ended.map(|lsn| lsn.get()),
+            "committed": time(state.committed),
+        }),
+        Err(error) => json!({"name": cursor.name, "error": error.to_string()}),
+    }
+}
+
+fn print(
+    view: &View,
+    cursors: &[CursorInfo],
+    problems: &[Problem],
+    colors: Colors,
+    out: &mut Out,
+) -> Result<(), Fail> {
+    let meta = view.inspector.meta();
+    let mut line = |name: &str, value: &str| out.line(&format!("{name:<10} {value}"));
+    line("log", &view.inspector.directory().display().to_string())?;
+    line("id", &format!("{}, format version {FORMAT_VERSION}", hex(&meta.log_id)))?;
+    line(
+        "range",
+        &format!(
+            "LSN {} to {} ({})",
+            meta.start,
+            view.end,
+            bytes(view.end.get().saturating_sub(meta.start.get()))
+        ),
+    )?;
+    line("durable", &format!("at least to LSN {}", durable(view)))?;
+    let writer = match (view.lock.holder, view.lock.noted_pid) {
+        (Some(pid), _) => format!("pid {pid} has it open"),
+        (None, Some(pid)) => format!("none ({}; the last was pid {pid})", last_close(view)),
+        (None, None) => format!("none ({})", last_close(view)),
+    };
+    line("writer", &writer)?;
+    if view.lock.poisoned {
+        line("", "a sync failed in this boot; the next opening writes again what it keeps")?;
+    }
+    line(
+        "segments",
+        &format!(
+            "{} of {}, {} spare",
+            view.files.segments.len(),
+            bytes(meta.segment_bytes),
+            view.files.spares
+        ),
+    )?;
+    out.line("")?;
+    out.line(&segment_table(view).to_string())?;
+    if !cursors.is_empty() {
+        out.line("")?;
+        out.line(&cursor_table(cursors).to_string())?;
+    }
+    for problem in problems {
+        out.line("")?;
+        out.line(&format!("{}: {}", colors.paint(Tone::Bad, problem.outcome.word()), problem.message))?;
+    }
+    Ok(())
+}
+
+pub(super) fn table(header: &[&str], numbers: std::ops::Range<usize>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header);
+    for column in table
+        .column_iter_mut()
+        .enumerate()
+        .filter(|(index, _)| numbers.contains(index))
+        .map(|(_, column)| column)
+    {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn segment_table(view: &View) -> Table {
+    let mut table =
+        table(&["SEGMENT", "BASE", "END", "ALLOCATED", "STATE", "MADE", "SEALED", "DURABLE TO"], 0..4);
+    for segment in &view.files.segments {
+        let header = segment.header.as_ref().ok();
+        let mark = header.and_then(|header| header.tail_mark);
+        let durable = mark.filter(|mark| mark.durable).map(|mark| mark.end);
+        let durable = durable.max(header.and_then(|header| header.durable_hint));
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.add_row([
+            segment.number.to_string(),
+            segment.base.to_string(),
+            segment.end.to_string(),
+            bytes(segment.allocated_bytes),
+            state_word(segment.state).to_owned(),
+            or_dash(header.and_then(|header| header.created).map(time)),
+            or_dash(mark.and_then(|mark| mark.sealed).map(time)),
+            or_dash(durable.map(|lsn| lsn.to_string())),
+        ]);
+    }
+    table
+}
+
+pub(super) fn cursor_table(cursors: &[CursorInfo]) -> Table {
+    let mut table = table(&["CURSOR", "POSITION", "BEHIND", "GATE", "COMMITTED"], 1..3);
+    for cursor in cursors {
+        match &cursor.state {
+            Ok(state) => table.add_row([
+                cursor.name.clone(),
+                state.position.to_string(),
+                bytes(state.lag_bytes),
+                if state.gate { "yes" } else { "no" }.to_owned(),
+                time(state.committed),
+            ]),
+            Err(error) => table.add_row([cursor.name.clone(), error.to_string()]),
+        };
+    }
+    table
+}

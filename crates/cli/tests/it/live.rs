@@ -1,0 +1,114 @@
+//! Beside a writer that is at it.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use crate::support::{READING, command, files, fill, options, run};
+
+#[test]
+fn a_log_that_is_being_written_is_read_and_its_writer_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = options().open(dir.path()).unwrap();
+    let all = fill(&log);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut number = 0_u64;
+            while !done.load(Ordering::Relaxed) {
+                log.append(&vec![number as u8; (number % 900) as usize]).unwrap();
+                number += 1;
+                if number.is_multiple_of(500) {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+            }
+            number
+        });
+        for _ in 0..3 {
+            for arguments in READING {
+                if arguments.contains(&"hex") {
+                    continue;
+                }
+                let ran = run(dir.path(), arguments);
+                assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+            }
+            let info = run(dir.path(), &["info", "--json"]).json();
+            assert_eq!(info["writer"]["pid"], json!(std::process::id()));
+            let verified = run(dir.path(), &["verify", "--json"]).json();
+            assert!(verified["records"].as_u64().unwrap() >= all.len() as u64);
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(writer.join().unwrap() > 0);
+    });
+}
+
+/// Retention takes segments away under the command's hands.
+#[test]
+fn segments_that_are_retired_meanwhile_are_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = options().open(dir.path()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for _ in 0..100 {
+                    log.append(&[7; 10_000]).unwrap();
+                }
+                log.retire_before(log.watermarks().published).unwrap();
+            }
+        });
+        for _ in 0..10 {
+            for arguments in [&["verify"][..], &["info"], &["stats"], &["dump", "-o", "raw"]] {
+                let ran = run(dir.path(), arguments);
+                assert_eq!(ran.code, 0, "{arguments:?}: {} {}", ran.out, ran.err);
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn commands_that_change_the_log_are_refused_beside_a_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = options().open(dir.path()).unwrap();
+    fill(&log);
+    for arguments in
+        [&["cursor", "set", "indexer", "0"][..], &["cursor", "rm", "indexer"], &["append"], &["retire", "0"]]
+    {
+        let before = files(dir.path()).remove("indexer.cursor");
+        let ran = run(dir.path(), arguments);
+        assert_eq!(ran.code, 6, "{arguments:?}: {ran:?}");
+        assert!(ran.err.contains(&format!("pid {}", std::process::id())), "{ran:?}");
+        assert!(files(dir.path()).remove("indexer.cursor") == before);
+    }
+}
+
+#[test]
+fn tail_follows_what_is_appended() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = options().open(dir.path()).unwrap();
+    let all = fill(&log);
+    for durable in [false, true] {
+        let mut arguments = vec!["tail", "-f", "-n", "1", "--count", "3", "--json"];
+        if durable {
+            log.sync().unwrap();
+            arguments.push("--durable");
+        }
+        let mut child = command(dir.path(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert!(first["lsn"].as_u64().unwrap() >= all.last().unwrap().0.get());
+        for text in ["new 1", "new 2", "new 3"] {
+            log.append(text.as_bytes()).unwrap();
+            if durable {
+                log.sync().unwrap();
+            }
+            let line: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            assert_eq!(line["payload"], text);
+        }
+        assert!(lines.next().is_none());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}

@@ -1,0 +1,8 @@
+//! Runs the real command against real logs.
+
+mod damage;
+mod live;
+mod reading;
+mod support;
+mod transcript;
+mod writing;
