@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::args::Run;
 use crate::child;
 use crate::log::Failure;
-use crate::logs::Entry;
+use crate::logs::{Entry, Role};
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::results::{Report, Row, Section, Verified};
@@ -133,17 +133,25 @@ impl Runner<'_> {
             for turn in 0..entries.len() {
                 // Another one begins each round.
                 let at = (turn + round) % entries.len();
-                if !rows[at].over() {
+                if !rows[at].over() && !self.is_far_behind(work, &rows, at) {
                     rows[at].add(self.child(entries[at], work, Pass::Timed, None, LIMIT_SECONDS));
                 }
             }
         }
         if self.plan.observe && work.kind != Kind::Follow {
-            for (entry, row) in entries.iter().zip(&mut rows).filter(|(_, row)| !row.over()) {
+            let observed = |row: &Row| !row.over() && (self.plan.observe_peers || row.role != Role::Peer);
+            for (entry, row) in entries.iter().zip(&mut rows).filter(|(_, row)| observed(row)) {
                 row.observe(self.child(entry, work, Pass::Observed, None, LIMIT_SECONDS));
             }
         }
         Section { work: *work, name: work.name(), took: 0.0, rows }
+    }
+
+    /// Another log that does not reach a tenth of the subject's speed needs no second round, unless the run is thorough.
+    fn is_far_behind(&self, work: &Work, rows: &[Row], at: usize) -> bool {
+        let subject = rows.iter().find(|row| row.role == Role::Subject).and_then(|row| row.score(work));
+        let far = |score: f64| subject.is_some_and(|subject| score * 10.0 < subject);
+        !self.plan.observe_peers && rows[at].role == Role::Peer && rows[at].score(work).is_some_and(far)
     }
 
     fn child(&self, entry: &Entry, work: &Work, pass: Pass, filled: Option<u64>, limit: f64) -> Outcome {
