@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use tidelog::kv::{Action, Entry};
 
 use crate::exit::Fail;
 
@@ -16,7 +17,7 @@ pub(crate) trait Decoder: Sync {
 }
 
 /// All that there are.
-static ALL: [&dyn Decoder; 4] = [&Utf8, &Json, &Hex, &Base64];
+static ALL: [&dyn Decoder; 5] = [&Utf8, &Json, &KeyValue, &Hex, &Base64];
 
 pub(crate) fn names() -> Vec<&'static str> {
     ALL.iter().map(|decoder| decoder.name()).collect()
@@ -67,6 +68,28 @@ impl Decoder for Json {
 
     fn decode(&self, payload: &[u8]) -> Option<Value> {
         serde_json::from_slice(payload).ok()
+    }
+}
+
+/// Records of `tidelog::kv`. The value is shown as text, bytes that are none escaped.
+struct KeyValue;
+impl Decoder for KeyValue {
+    fn name(&self) -> &'static str {
+        "kv"
+    }
+
+    fn decode(&self, payload: &[u8]) -> Option<Value> {
+        let entry = Entry::decode(payload).ok()?;
+        let (key, at) = (escaped(entry.key), entry.unix_ns);
+        Some(match entry.action {
+            Action::Put { value, expires_unix_ns: Some(expires) } => {
+                json!({"put": key, "value": escaped(value), "unix_ns": at, "expires_unix_ns": expires})
+            }
+            Action::Put { value, .. } => json!({"put": key, "value": escaped(value), "unix_ns": at}),
+            Action::Delete => json!({"delete": key, "unix_ns": at}),
+            Action::Ignorable { kind } => json!({"ignorable": kind, "key": key, "unix_ns": at}),
+            _ => return None,
+        })
     }
 }
 
@@ -189,6 +212,11 @@ mod tests {
             let Decode::Named(found) = Decode::new(name, None) else { panic!("{name}") };
             assert_eq!(found, name);
         }
+        let mut kv = Vec::new();
+        Entry::put(b"key", b"va\xfflue", 7).encode(&mut kv).unwrap();
+        let put = json!({"put": "key", "value": "va\\xfflue", "unix_ns": 7});
+        assert_eq!(Decode::new("kv", None).value(0, &kv).unwrap(), put);
+        assert_eq!(Decode::new("kv", None).value(0, b"none").unwrap(), json!("none"));
         let json = Decode::new("json", None).value(0, b"{\"a\":1}").unwrap();
         assert_eq!(json, json!({"a": 1}));
         assert_eq!(Decode::new("json", None).value(0, b"no\xff").unwrap(), json!("no\\xff"));
