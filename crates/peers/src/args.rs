@@ -11,6 +11,7 @@ tidelog-peers: the same work on tidelog, other logs, baselines and the limits of
 usage: tidelog-peers [OPTION]...
 
   --quick             a first impression, under a minute
+                      (without either: under ten minutes)
   --thorough          longer and more rounds; an hour
   --only NAME,...     only the work whose name has this in it: append, durable/100B, 10KiB/8t, replay ...
   --logs KEY,...      only these logs
