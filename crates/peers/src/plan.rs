@@ -83,13 +83,11 @@ fn works(depth: Depth) -> Vec<Work> {
     };
     if depth == Depth::Quick {
         add(RECYCLED, &[100, 1 << 10], &[1]);
-        add(RECYCLED, &[100], &[4]);
         add(FRESH, &[1 << 10], &[1]);
         add(Kind::Durable, &[100], &[1, 64]);
         add(Kind::Batch, &[1 << 10], &[1]);
         add(Kind::Replay, &[1 << 10], &[1]);
         add(Kind::Open, &[1 << 10], &[1]);
-        add(Kind::Follow, &[100], &[1]);
         return works;
     }
     let thorough = depth == Depth::Thorough;
