@@ -222,8 +222,11 @@ impl State {
         found.chore = Some(chore);
         if found.called {
             self.called.push_back(place);
-        } else if let Next::After(wait) = next {
-            self.plan(place, Instant::now() + wait);
+        } else if let Next::After(wait) = next
+            && let Some(at) = Instant::now().checked_add(wait)
+        {
+            // (What is further away than the clock can tell is due when it is called.)
+            self.plan(place, at);
         }
         None
     }

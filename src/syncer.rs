@@ -107,6 +107,7 @@ impl Syncer {
             return;
         }
         // What is written through the file takes no faults, and would lose by pages that are mapped.
+        // Relaxed: only who leads comes here; with an old value faults are taken in vain, or by the writers.
         let through_file = self.chain.bytes_through_file();
         let before = self.through_file.load(Ordering::Relaxed);
         self.through_file.store(through_file, Ordering::Relaxed);

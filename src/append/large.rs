@@ -6,7 +6,7 @@
 //! are stored through the mapping as always, so nothing else changes: to the protocol the bytes of a payload are bytes,
 //! whoever copies them. Where the file cannot be written to, for whatever reason, the mapping is.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io;
 
 use super::{Appended, Chain, Claimed, measure};
@@ -21,7 +21,7 @@ const TOGETHER_BYTES: usize = 64 << 10;
 
 thread_local! {
     /// Kept by each thread that appends large batches.
-    static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static TOGETHER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Appends a copy of a payload that is too large, or large enough to be written through the file.
@@ -67,13 +67,14 @@ pub(super) fn write_batch<T: AsRef<[u8]>>(
 ) -> bool {
     let Some(file) = file_of(chain, claimed) else { return false };
     let bytes = claimed.place().bytes;
-    // Taken out meanwhile: `as_ref` is the caller's code, and might append.
-    let mut together = TOGETHER.take();
+    // Taken out meanwhile: `as_ref` is the caller's code, and might append. A thread that is ending has none any more.
+    let mut together = TOGETHER.try_with(Cell::take).unwrap_or_default();
     together.clear();
     let at = claimed.place().file_offset as u64 + FRAME_HEADER_BYTES;
     let mut writer = Writer { file, at, together };
     let written = write_frames(&mut writer, chain, claimed, first, rest);
-    TOGETHER.set(writer.together);
+    let together = writer.together;
+    let _ = TOGETHER.try_with(|kept| kept.set(together));
     let written = matches!(written, Ok(end) if end == bytes);
     if written {
         chain.note_through_file(bytes);

@@ -115,7 +115,9 @@ pub(crate) struct Chain {
     pub(crate) geometry: Geometry,
     /// Larger payloads are a special case: too large, or to be written through the file.
     pub(crate) plain_max: u64,
-    /// How many bytes were written through the file. A hint for who syncs, so relaxed.
+    /// Claims of so many bytes are written through the file. For ever out of reach where none are.
+    through_file_min: u64,
+    /// How many bytes were written so.
     through_file: AtomicU64,
     /// What this opening seals its frames with.
     pub(crate) verifier: Verifier,
@@ -150,6 +152,7 @@ impl Chain {
             durability: Durability::new(tail),
             geometry,
             plain_max: geometry.claim_max - FRAME_HEADER_BYTES,
+            through_file_min: u64::MAX,
             through_file: AtomicU64::new(0),
             verifier,
             ring: Ring::new(),
@@ -163,15 +166,17 @@ impl Chain {
 
     /// Large claims are written through the file from now on.
     pub(crate) fn write_through_file(&mut self) {
-        self.plain_max = through_file_min(self.geometry.segment_bytes()) - FRAME_HEADER_BYTES - 1;
+        self.through_file_min = through_file_min(self.geometry.segment_bytes());
+        self.plain_max = self.through_file_min - FRAME_HEADER_BYTES - 1;
     }
 
     /// True where a claim of this size is written through the file.
     pub(crate) fn goes_through_file(&self, bytes: u64) -> bool {
-        self.plain_max < self.geometry.claim_max - FRAME_HEADER_BYTES && bytes > self.plain_max
+        bytes >= self.through_file_min
     }
 
     pub(crate) fn note_through_file(&self, bytes: u64) {
+        // Relaxed, here and below: a hint for those who sync and prepare.
         self.through_file.fetch_add(bytes, Ordering::Relaxed);
     }
 

@@ -171,3 +171,17 @@ fn several_threads_do_different_chores_at_once_and_never_the_same() {
     drop(alone);
     crew.stop();
 }
+
+/// An interval may be longer than the clock can tell.
+#[test]
+fn one_that_is_never_due_again_waits_for_its_bell() {
+    let (crew, said, heard) = crew(1);
+    let patient = seat(&crew, &said, 1, || Next::After(Duration::MAX));
+    assert_eq!(heard.recv(), Ok(1));
+    patient.bell().ring();
+    assert_eq!(heard.recv(), Ok(1));
+    let other = seat(&crew, &said, 2, || Next::WhenCalled);
+    assert_eq!(heard.recv(), Ok(2));
+    drop((patient, other));
+    crew.stop();
+}

@@ -349,6 +349,7 @@ impl Inner {
         if let Some((segment, body)) = last.as_deref().and_then(|last| Some((last, last.mapped_body()?)))
             && body.region.is_writable()
         {
+            segment.close_file();
             segment.store_tail_mark(TailMark {
                 end,
                 durable: true,

@@ -70,3 +70,21 @@ fn recovery_needs_few_descriptors_whatever_was_not_synced() {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
+
+/// Large claims are written through the segment's file under the policies that wait. It is closed when the segment is full,
+/// and when the log is closed, whoever still reads.
+#[test]
+fn what_large_claims_opened_is_closed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = options(SyncPolicy::grouped()).open(dir.path()).unwrap();
+    let path = std::fs::canonicalize(dir.path()).unwrap();
+    for n in 0..40_u8 {
+        log.append(&[n; 16_000]).unwrap();
+    }
+    // Of the segment in use, of the two that are ready, and of one that is about to be marked.
+    assert!((1..=4).contains(&descriptors(&path)), "{} descriptors", descriptors(&path));
+    let snapshot = log.snapshot();
+    log.close().unwrap();
+    assert_eq!(descriptors(&path), 0);
+    assert_eq!(snapshot.iter().filter(|record| record.is_ok()).count(), 40);
+}

@@ -205,3 +205,32 @@ fn clones_that_go_and_close_at_once() {
         }
     });
 }
+
+/// A thread that is ending appends from a destructor of its own, when its other thread-local values are gone.
+#[test]
+fn a_thread_that_is_ending_appends_large_batches() {
+    struct Farewell(std::cell::RefCell<Option<tidelog::Log>>);
+    impl Drop for Farewell {
+        fn drop(&mut self) {
+            if let Some(log) = self.0.take() {
+                log.append_batch(&[[2; 9000], [3; 9000]]).unwrap();
+            }
+        }
+    }
+    thread_local! {
+        static FAREWELL: Farewell = const { Farewell(std::cell::RefCell::new(None)) };
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = options(SyncPolicy::grouped()).segment_bytes(1 << 20).open(dir.path()).unwrap();
+    let clone = log.clone();
+    std::thread::spawn(move || {
+        FAREWELL.with(|farewell| *farewell.0.borrow_mut() = Some(clone.clone()));
+        // After that, so what this keeps for the thread goes before it.
+        clone.append_batch(&[[0; 9000], [1; 9000]]).unwrap();
+    })
+    .join()
+    .unwrap();
+    let snapshot = log.snapshot();
+    let firsts: Vec<u8> = snapshot.iter().map(|record| record.unwrap().payload()[0]).collect();
+    assert_eq!(firsts, [0, 1, 2, 3]);
+}

@@ -15,7 +15,7 @@ pub const CHOICE: &str = "TIDELOG_MUTANT";
 
 /// What the library's root gets. The choice is read once: a run is one mutant from the beginning to the end.
 pub const QUESTION: &str = "
-#[allow(dead_code)]
+#[allow(dead_code, reason = \"where no mutant is chosen in this build\")]
 pub(crate) fn mutant(number: usize) -> bool {
     static CHOSEN: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     let chosen = || std::env::var(\"TIDELOG_MUTANT\").map_or(0, |number| number.parse().expect(\"a mutant's number\"));

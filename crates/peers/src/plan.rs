@@ -19,8 +19,8 @@ pub struct Plan {
     pub fresh_seconds: f64,
     /// Whether there is a round for latencies of appends and for system calls.
     pub observe: bool,
-    /// Whether other logs have that too.
-    pub observe_peers: bool,
+    /// Whether other logs have that too, and all rounds however slow they are.
+    pub peers_in_full: bool,
     /// Payload that is appended at most where nothing is dropped.
     pub fresh_bytes: u64,
 }
@@ -43,7 +43,7 @@ impl Plan {
             seconds,
             fresh_seconds,
             observe: depth != Depth::Quick,
-            observe_peers: depth == Depth::Thorough,
+            peers_in_full: depth == Depth::Thorough,
             fresh_bytes,
         }
     }

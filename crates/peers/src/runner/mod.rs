@@ -139,7 +139,7 @@ impl Runner<'_> {
             }
         }
         if self.plan.observe && work.kind != Kind::Follow {
-            let observed = |row: &Row| !row.over() && (self.plan.observe_peers || row.role != Role::Peer);
+            let observed = |row: &Row| !row.over() && (self.plan.peers_in_full || row.role != Role::Peer);
             for (entry, row) in entries.iter().zip(&mut rows).filter(|(_, row)| observed(row)) {
                 row.observe(self.child(entry, work, Pass::Observed, None, LIMIT_SECONDS));
             }
@@ -151,7 +151,7 @@ impl Runner<'_> {
     fn is_far_behind(&self, work: &Work, rows: &[Row], at: usize) -> bool {
         let subject = rows.iter().find(|row| row.role == Role::Subject).and_then(|row| row.score(work));
         let far = |score: f64| subject.is_some_and(|subject| score * 10.0 < subject);
-        !self.plan.observe_peers && rows[at].role == Role::Peer && rows[at].score(work).is_some_and(far)
+        !self.plan.peers_in_full && rows[at].role == Role::Peer && rows[at].score(work).is_some_and(far)
     }
 
     fn child(&self, entry: &Entry, work: &Work, pass: Pass, filled: Option<u64>, limit: f64) -> Outcome {
