@@ -33,6 +33,8 @@ fn the_transcript_is_what_the_command_prints() {
     let (name, at) = place(all[200].0);
     damaged.get_mut(&name).unwrap()[at + 20] ^= 1;
     let damaged = restore(&damaged);
+    // Where the commands run: what one writes there, a later one may read.
+    let scratch = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(document()).unwrap();
     let mut out = String::new();
     let mut inside = false;
@@ -56,6 +58,7 @@ fn the_transcript_is_what_the_command_prints() {
             assert_eq!(ran, tool);
             let output = std::process::Command::new("sh")
                 .args(["-c", &format!("'{tool}' {arguments}")])
+                .current_dir(scratch.path())
                 .env("TIDELOG_DIR", dir)
                 .env("COLUMNS", "100")
                 .stdin(Stdio::null())
