@@ -39,6 +39,9 @@ pub(crate) struct Global {
     /// The log's directory
     #[arg(short = 'd', long, value_name = "DIR", env = "TIDELOG_DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
+    /// The directory is a root of partitions, and this one's log is meant
+    #[arg(long, value_name = "ID", global = true)]
+    pub(crate) partition: Option<u64>,
     /// One JSON object, or one on each line, with a schema version
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
         Command::Completions { shell } => pages::completions(*shell, &mut out),
         Command::Man { out: folder } => pages::manual(folder.as_deref(), &mut out),
         command => {
-            let directory = directory(args.global.dir.as_ref())?;
+            let directory = &*directory(&args.global)?;
             match command {
                 Command::Info => info::run(&View::open(directory)?, &args.global, &mut out),
                 Command::Verify(verify) => {

@@ -190,3 +190,19 @@ fn usage_colours_and_pages() {
     assert_eq!(run(dir.path(), &["man", "--out", pages.path().to_str().unwrap()]).code, 0);
     assert!(pages.path().join("tidelog-verify.1").exists());
 }
+
+#[test]
+fn a_partition_is_named_by_its_number() {
+    let root = tempfile::tempdir().unwrap();
+    let partitions = tidelog::PartitionOptions::new().open(root.path()).unwrap();
+    partitions.get(7).unwrap().append(b"of seven").unwrap();
+    partitions.close().unwrap();
+    let ran = run(root.path(), &["info"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("--partition"), "{ran:?}");
+    let ran = run(root.path(), &["get", "0", "--partition", "7"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "of seven"));
+    let ran = run(root.path(), &["info", "--partition", "8"]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.err.contains("00000000000000000008.part"), "{ran:?}");
+}
