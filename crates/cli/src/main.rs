@@ -6,6 +6,7 @@ mod commands;
 mod decode;
 mod exit;
 mod out;
+mod parallel;
 mod problem;
 mod progress;
 mod select;

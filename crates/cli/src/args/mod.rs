@@ -60,7 +60,11 @@ impl Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The log at a glance: where it begins and ends, its writer, its segments, its cursors
-    Info,
+    Info {
+        /// Count the records of each segment, too: reads all of the log
+        #[arg(long)]
+        count: bool,
+    },
     /// Check headers, checksums, continuity and batches, on all processors
     Verify(Verify),
     /// Print records, oldest first

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
         command => {
             let directory = &*directory(&args.global)?;
             match command {
-                Command::Info => info::run(&View::open(directory)?, &args.global, &mut out),
+                Command::Info { count } => info::run(&View::open(directory)?, *count, &args.global, &mut out),
                 Command::Verify(verify) => {
                     verify::run(&View::open(directory)?, verify, &args.global, &mut out)
                 }

@@ -1,6 +1,6 @@
 //! `verify`: every frame of every segment, on all processors, by `pread`.
 
-use std::sync::Mutex;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
@@ -13,6 +13,7 @@ use crate::args::{Global, Verify};
 use crate::color::{Colors, Tone};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
+use crate::parallel;
 use crate::problem::Problem;
 use crate::progress;
 use crate::units::bytes;
@@ -104,33 +105,13 @@ fn read_all(view: &View, options: &Verify, global: &Global, tally: &mut Tally) {
     let total =
         wanted.iter().map(|segment| segment.end.min(view.end).get().saturating_sub(segment.base.get())).sum();
     let bar = progress::bar(total, !global.json);
-    let threads = options.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
-    let threads = threads.unwrap_or(1).clamp(1, wanted.len().max(1));
-    let queue = Mutex::new(wanted.into_iter());
-    let found = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().map_or(None, |mut queue| queue.next());
-                    let Some(segment) = next else { break };
-                    let part = read_segment(view, segment, options, &bar);
-                    let stop = options.fail_fast && !part.problems.is_empty();
-                    if let Ok(mut found) = found.lock() {
-                        found.push(part);
-                    }
-                    if stop && let Ok(mut queue) = queue.lock() {
-                        // The others find nothing left.
-                        queue.by_ref().for_each(drop);
-                    }
-                }
-            });
-        }
+    let parts = parallel::each(wanted, parallel::threads(options.threads), |segment| {
+        let part = read_segment(view, segment, options, &bar);
+        let stop = options.fail_fast && !part.problems.is_empty();
+        if stop { ControlFlow::Break(part) } else { ControlFlow::Continue(part) }
     });
     bar.finish_and_clear();
-    for part in found.into_inner().unwrap_or_default() {
-        tally.add(part);
-    }
+    parts.into_iter().for_each(|part| tally.add(part));
 }
 
 fn read_segment(view: &View, segment: &SegmentInfo, options: &Verify, bar: &ProgressBar) -> Tally {

@@ -206,3 +206,23 @@ fn a_partition_is_named_by_its_number() {
     assert_eq!(ran.code, 5, "{ran:?}");
     assert!(ran.err.contains("00000000000000000008.part"), "{ran:?}");
 }
+
+#[test]
+fn info_counts_the_records_of_each_segment() {
+    let (dir, all) = closed();
+    let told = run(dir.path(), &["info", "--count", "--json"]).json();
+    for segment in told["segments"].as_array().unwrap() {
+        let range = segment["base"].as_u64().unwrap()..segment["end"].as_u64().unwrap();
+        let inside = all.iter().filter(|(lsn, _)| range.contains(&lsn.get()));
+        let (records, bytes) = inside.fold((0, 0), |sum, (_, bytes)| (sum.0 + 1, sum.1 + bytes.len()));
+        assert_eq!(
+            (&segment["records"], &segment["payload_bytes"]),
+            (&json!(records), &json!(bytes)),
+            "{told}"
+        );
+    }
+    let table = run(dir.path(), &["info", "--count"]).out;
+    assert!(table.contains("RECORDS"), "{table}");
+    // Without being asked it does not read the log.
+    assert_eq!(run(dir.path(), &["info", "--json"]).json()["segments"][0]["records"], json!(null));
+}

@@ -137,8 +137,9 @@ pub(crate) fn place(lsn: Lsn) -> (String, usize) {
 }
 
 /// All commands that only read.
-pub(crate) const READING: [&[&str]; 10] = [
+pub(crate) const READING: [&[&str]; 11] = [
     &["info"],
+    &["info", "--count"],
     &["info", "--json"],
     &["verify"],
     &["verify", "--quick"],
