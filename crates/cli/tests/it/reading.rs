@@ -226,3 +226,29 @@ fn info_counts_the_records_of_each_segment() {
     // Without being asked it does not read the log.
     assert_eq!(run(dir.path(), &["info", "--json"]).json()["segments"][0]["records"], json!(null));
 }
+
+#[test]
+fn key_value_records_are_found_by_their_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = crate::support::options().open(dir.path()).unwrap();
+    let mut bytes = Vec::new();
+    for number in 0..30 {
+        bytes.clear();
+        let key = format!("user-{number}");
+        // The value is first in the payload: a prefix of the payload says nothing of the key.
+        tidelog::kv::Entry::put(key.as_bytes(), b"user-1", 7).encode(&mut bytes).unwrap();
+        log.append(&bytes).unwrap();
+    }
+    log.append(b"user-1, but no key-value record").unwrap();
+    log.close().unwrap();
+    let ran = run(dir.path(), &["dump", "--key-prefix", "user-1", "--decode", "kv", "--json"]);
+    let keys: Vec<_> =
+        ran.lines().iter().map(|line| line["payload"]["put"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        keys,
+        [
+            "user-1", "user-10", "user-11", "user-12", "user-13", "user-14", "user-15", "user-16", "user-17",
+            "user-18", "user-19"
+        ]
+    );
+}
