@@ -1,6 +1,6 @@
-//! Doing what was worked out. The order is such that a run may end anywhere: first the originals get their second names; then
-//! the newest segments leave, one by one, so that no gap comes to be; then the corrected copies take over, the newest last;
-//! and the metadata at the very end.
+//! Doing what was worked out. The order is such that a run may end anywhere: first the originals get their second names, and
+//! the corrected copies are written, so that a full disk changes nothing; then the newest segments leave, one by one, so that
+//! no gap comes to be; then the copies take over, the newest last; and the metadata at the very end.
 
 use std::fmt::Write;
 use std::io;
@@ -32,6 +32,18 @@ impl Draft {
         write_readme(directory, plan, &quarantine)?;
         sync_directory(directory, &quarantine)?;
 
+        // All that needs room, before anything changes.
+        let prepared = self
+            .corrections
+            .iter()
+            .try_for_each(|correction| prepare(directory, correction))
+            .and_then(|()| self.settle_unchanged(directory, &quarantine));
+        prepared.inspect_err(|_| {
+            for correction in &self.corrections {
+                let _ = directory.storage().remove(&temporary(directory, correction));
+            }
+        })?;
+
         let mut spare = self.spare;
         for (base, action) in &self.leaving {
             if *action == Action::Recycle {
@@ -47,15 +59,15 @@ impl Draft {
             directory.remove(path)?;
         }
         directory.sync()?;
-        self.settle_unchanged(directory, &quarantine)?;
         for correction in &self.corrections {
             replace(directory, correction)?;
         }
-        if self.writes_meta {
-            // The file is made anew, in its first slot.
-            let generation = self.meta.generation.saturating_add(1).next_multiple_of(2);
-            let meta = Meta { generation: if self.meta_lost { 0 } else { generation }, ..self.meta };
-            directory.create_meta(&meta)?;
+        if self.meta_lost {
+            directory.create_meta(&self.meta)?;
+        } else if self.writes_meta {
+            // In place, as a full disk has no room for another file.
+            let meta = Meta { generation: self.meta.generation.saturating_add(1), ..self.meta };
+            directory.update_meta(&self.meta_before, &meta).map_err(|failure| failure.error)?;
         }
         if directory.found_poisoned() {
             directory.note_healed()?;
@@ -76,23 +88,35 @@ impl Draft {
             sync_directory(directory, quarantine)?;
             let full = base.saturating_add(header.identity.segment_bytes);
             let (header, end) = (header.clone(), self.end.min(full));
-            replace(directory, &Correction { header, has_source: true, pads: Vec::new(), end })?;
+            let copy = Correction { header, has_source: true, pads: Vec::new(), end };
+            prepare(directory, &copy)?;
+            replace(directory, &copy)?;
         }
         Ok(())
     }
 }
 
+/// Writes a corrected copy, durably, but not under its name yet.
+fn prepare(directory: &Directory, correction: &Correction) -> Result<()> {
+    let path = directory.segment_path(correction.base());
+    let (storage, temporary) = (&**directory.storage(), temporary(directory, correction));
+    let written = correction.write(storage, &path, &temporary);
+    written.map_err(|error| {
+        Error::io("cannot write the corrected copy of a segment; the log is as it was", &path, error)
+    })
+}
+
 fn replace(directory: &Directory, correction: &Correction) -> Result<()> {
     let path = directory.segment_path(correction.base());
-    let temporary = directory.path().join(format!("{}{}", name::segment(correction.base()), name::TEMPORARY));
-    let storage = &**directory.storage();
-    let written =
-        correction.write(storage, &path, &temporary).and_then(|()| storage.rename(&temporary, &path));
-    written.map_err(|error| {
-        let _ = storage.remove(&temporary);
-        Error::io("cannot write the corrected copy of a segment", &path, error)
+    let renamed = directory.storage().rename(&temporary(directory, correction), &path);
+    renamed.map_err(|error| {
+        Error::io("cannot put the corrected copy of a segment in its place", &path, error)
     })?;
     directory.sync()
+}
+
+fn temporary(directory: &Directory, correction: &Correction) -> PathBuf {
+    directory.path().join(format!("{}{}", name::segment(correction.base()), name::TEMPORARY))
 }
 
 /// Makes the first `quarantine-N` that is not there.
@@ -120,7 +144,10 @@ fn sync_directory(directory: &Directory, path: &Path) -> Result<()> {
 fn keep(directory: &Directory, path: &Path, quarantine: &Path) -> Result<()> {
     let Some(name) = path.file_name() else { return Ok(()) };
     let (storage, target) = (&**directory.storage(), quarantine.join(name));
-    let kept = storage.link(path, &target).or_else(|_| copy(storage, path, &target));
+    // The metadata is written in place, so that another name of it would change, too.
+    let linked =
+        if name == name::META { Err(io::ErrorKind::Unsupported.into()) } else { storage.link(path, &target) };
+    let kept = linked.or_else(|_: io::Error| copy(storage, path, &target));
     kept.map_err(|error| Error::io("cannot keep the original of a file; nothing was changed", path, error))
 }
 

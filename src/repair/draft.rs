@@ -38,6 +38,8 @@ struct Read {
 pub(super) struct Draft {
     pub(super) way: Way,
     pub(super) meta: Meta,
+    /// As it is in force.
+    pub(super) meta_before: Meta,
     /// The metadata is written anew.
     pub(super) writes_meta: bool,
     pub(super) meta_lost: bool,
@@ -62,6 +64,7 @@ impl Draft {
         let mut draft = Self {
             way,
             meta: seen.meta,
+            meta_before: seen.meta,
             writes_meta: seen.meta_lost,
             meta_lost: seen.meta_lost,
             end: seen.meta.start,
@@ -262,7 +265,10 @@ impl Draft {
         };
         self.lost.extend(pads.iter().map(known));
         let mark = read.header.tail_mark;
-        let closed = mark.is_some_and(|mark| mark.durable && mark.end == end) && read.walked.rest.is_none();
+        // (A torn entry of the table puts the mark in doubt.)
+        let closed = mark.is_some_and(|mark| mark.durable && mark.end == end)
+            && !read.header.torn_session
+            && read.walked.rest.is_none();
         let right = read.sound && pads.is_empty() && matches!(sight, Some(Sight::Sound(_)));
         if right && (!newest || closed) {
             self.unchanged.push((base, read.header.clone()));
