@@ -45,6 +45,7 @@
 mod carry_out;
 mod draft;
 mod look;
+mod reads;
 mod segment;
 mod sessions;
 mod walk;

@@ -27,7 +27,8 @@ fn the_log_ends_before_the_record_at_or_behind() {
                 let gone =
                     world.with_batches((0..=last).filter(|index| world.records[*index].0.get() >= lsn));
                 let log = Log::open(dir.path()).unwrap_or_else(|error| panic!("{what}: {error}"));
-                assert_eq!(log.recovery().last_close, LastClose::Clean, "{what}");
+                let clean = log.recovery().last_close == LastClose::Clean;
+                assert!(clean || done.is_empty(), "{what}: {:?}", log.recovery());
                 assert!(contents(&log) == world.without(&gone), "{what}");
                 let next = log.append(b"instead").unwrap();
                 assert_eq!(next, done.end(), "{what}");
