@@ -3,12 +3,14 @@
 mod append;
 mod cursor;
 mod records;
+mod repair;
 mod tail;
 mod verify;
 
 pub(crate) use self::append::{Append, Sync};
 pub(crate) use self::cursor::Cursor;
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
+pub(crate) use self::repair::Repair;
 pub(crate) use self::tail::Tail;
 pub(crate) use self::verify::Verify;
 
@@ -94,6 +96,7 @@ pub(crate) enum Command {
         /// The first record that must stay
         before: u64,
     },
+    Repair(Repair),
     /// A script that completes this command in a shell
     Completions {
         /// Of this shell

@@ -6,6 +6,7 @@ mod dump;
 mod follow;
 mod info;
 mod pages;
+mod repair;
 mod stats;
 mod verify;
 
@@ -36,6 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
+                Command::Repair(options) => repair::run(directory, options, &args.global, &mut out),
                 Command::Completions { .. } | Command::Man { .. } => Ok(Outcome::Clean),
             }
         }

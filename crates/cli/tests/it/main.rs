@@ -3,6 +3,7 @@
 mod damage;
 mod live;
 mod reading;
+mod repair;
 mod support;
 mod transcript;
 mod writing;
