@@ -36,7 +36,7 @@ impl Draft {
         let prepared = self
             .corrections
             .iter()
-            .try_for_each(|correction| prepare(directory, correction))
+            .try_for_each(|correction| prepare(directory, correction, self.model(directory).as_deref()))
             .and_then(|()| self.settle_unchanged(directory, &quarantine));
         prepared.inspect_err(|_| {
             for correction in &self.corrections {
@@ -64,6 +64,9 @@ impl Draft {
         }
         if self.meta_lost {
             directory.create_meta(&self.meta)?;
+            if let Some(model) = self.model(directory) {
+                resemble(directory, &directory.path().join(name::META), &model)?;
+            }
         } else if self.writes_meta {
             // In place, as a full disk has no room for another file.
             let meta = Meta { generation: self.meta.generation.saturating_add(1), ..self.meta };
@@ -73,6 +76,13 @@ impl Draft {
             directory.note_healed()?;
         }
         Ok(Some(quarantine))
+    }
+
+    /// A file of the log's own, by which those that are made take their owner and permissions.
+    fn model(&self, directory: &Directory) -> Option<PathBuf> {
+        let corrected = self.corrections.iter().filter(|correction| correction.has_source);
+        let bases = self.unchanged.iter().map(|(base, _)| *base).chain(corrected.map(Correction::base));
+        bases.map(|base| directory.segment_path(base)).next()
     }
 
     /// What stays must be on the device before a mark says so. Where that cannot be had by a sync, a copy takes its place.
@@ -89,20 +99,31 @@ impl Draft {
             let full = base.saturating_add(header.identity.segment_bytes);
             let (header, end) = (header.clone(), self.end.min(full));
             let copy = Correction { header, has_source: true, pads: Vec::new(), end };
-            prepare(directory, &copy)?;
+            prepare(directory, &copy, None)?;
             replace(directory, &copy)?;
         }
         Ok(())
     }
 }
 
-/// Writes a corrected copy, durably, but not under its name yet.
-fn prepare(directory: &Directory, correction: &Correction) -> Result<()> {
+/// Writes a corrected copy, durably, but not under its name yet. One without an original resembles `model`.
+fn prepare(directory: &Directory, correction: &Correction, model: Option<&Path>) -> Result<()> {
     let path = directory.segment_path(correction.base());
     let (storage, temporary) = (&**directory.storage(), temporary(directory, correction));
     let written = correction.write(storage, &path, &temporary);
     written.map_err(|error| {
         Error::io("cannot write the corrected copy of a segment; the log is as it was", &path, error)
+    })?;
+    match model.filter(|_| !correction.has_source).or(correction.has_source.then_some(&path)) {
+        Some(model) => resemble(directory, &temporary, model),
+        None => Ok(()),
+    }
+}
+
+fn resemble(directory: &Directory, path: &Path, model: &Path) -> Result<()> {
+    let done = directory.storage().resemble(path, model);
+    done.map_err(|error| {
+        Error::io("cannot give a file the permissions of the log's other files", path, error)
     })
 }
 

@@ -82,6 +82,13 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe 
     /// Gives a file a further name, which nothing has.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file the owner and the permissions of another, as far as this process may: who could open that one must be
+    /// able to open this one.
+    fn resemble(&self, path: &Path, other: &Path) -> io::Result<()> {
+        let _ = (path, other);
+        Ok(())
+    }
+
     /// Takes a file's name away; who has it open or mapped keeps it.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

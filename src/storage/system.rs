@@ -188,6 +188,17 @@ impl Storage for System {
         fs::hard_link(from, to)
     }
 
+    fn resemble(&self, path: &Path, other: &Path) -> io::Result<()> {
+        let (found, wanted) = (fs::metadata(path)?, fs::metadata(other)?);
+        if (found.uid(), found.gid()) != (wanted.uid(), wanted.gid()) {
+            match std::os::unix::fs::chown(path, Some(wanted.uid()), Some(wanted.gid())) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                changed => changed?,
+            }
+        }
+        fs::set_permissions(path, wanted.permissions())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }

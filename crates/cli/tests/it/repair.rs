@@ -161,3 +161,30 @@ fn a_writer_is_not_disturbed() {
     let both = command(dir.path(), &["repair", "--to", "8", "--salvage"]).output().unwrap();
     assert_eq!(both.status.code(), Some(2));
 }
+
+/// An operator is root, and the log's user is not.
+#[test]
+fn files_keep_their_owner_and_permissions() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let (dir, all) = closed();
+    let mut damaged = files(dir.path());
+    let (name, at) = place(all[200].0);
+    damaged.get_mut(&name).unwrap()[at + 20] ^= 1;
+    damaged.remove(&segment_name(1)).unwrap();
+    damaged.remove("log.meta").unwrap();
+    let dir = restore(&damaged);
+    let mut owner = std::fs::metadata(dir.path()).unwrap().uid();
+    for name in damaged.keys() {
+        let path = dir.path().join(name);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        // Where this is not root, the owner stays.
+        if chown(&path, Some(12_345), Some(12_345)).is_ok() {
+            owner = 12_345;
+        }
+    }
+    assert_eq!(run(dir.path(), &["repair", "--salvage", "--apply"]).code, 10);
+    for name in [name, segment_name(1), "log.meta".to_owned()] {
+        let found = std::fs::metadata(dir.path().join(&name)).unwrap();
+        assert_eq!((found.uid(), found.mode() & 0o777), (owner, 0o640), "{name}");
+    }
+}
