@@ -238,3 +238,22 @@ fn what_is_no_log_or_of_another_version_or_locked_is_refused() {
     }
     drop(log);
 }
+
+/// Of the last records nothing is left but the writer's note that they were durable.
+#[test]
+fn what_was_durable_and_is_zeros_now_is_not_given_again() {
+    let dir = crate::support::scratch();
+    let log = options(SyncPolicy::None).open(dir.path()).unwrap();
+    let records = crate::support::fill(&log, 20, 100);
+    log.sync().unwrap();
+    let end = log.watermarks().durable;
+    let mut damaged = crate::support::crash_files(dir.path());
+    drop(log);
+    let from = (HEADER + records[15].0.get()) as usize;
+    damaged.get_mut(&segment_name(0)).unwrap()[from..].fill(0);
+    let dir = restore(&damaged);
+    let plan = repair::apply(dir.path(), Way::Salvage).unwrap();
+    assert_eq!((plan.kept().records, plan.end()), (15, end), "{plan:?}");
+    assert_eq!(plan.lost()[0].why, Loss::Unwritten);
+    assert_eq!(Log::open(dir.path()).unwrap().append(b"next").unwrap(), end);
+}

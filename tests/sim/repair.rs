@@ -194,3 +194,23 @@ fn a_full_disk_changes_nothing() {
         }
     }
 }
+
+/// What a killed writer had not synced is durable when a repair says that the log is.
+#[test]
+fn what_stays_is_made_durable() {
+    let disk = Disk::new(3);
+    let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
+    for n in 0..100 {
+        log.append(&payload(n)).unwrap();
+        log.upkeep();
+    }
+    let all = contents(&log);
+    let disk = disk.possibilities().kill();
+    let lsn = all[20].0.get();
+    let path = format!("{PLACE}/{:020}.seg", lsn / SEGMENT * SEGMENT);
+    assert!(disk.damage(path, 4096 + lsn % SEGMENT + 9, |byte| byte ^ 1));
+    let plan = repair::apply_with(&options(&disk, SyncPolicy::None), PLACE, Way::Salvage).unwrap();
+    assert!(plan.actions().len() < 6, "most of it stays: {plan:?}");
+    let disk = nothing(&disk.possibilities()).disk();
+    assert_eq!(opened(&disk, "after a power cut").len(), all.len() - 1);
+}

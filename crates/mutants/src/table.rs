@@ -840,4 +840,37 @@ mutants! {
         "            self.deputy.nudge();" => "",
         FILES "partitions" "threads::tasks_of_many_partitions_are_served",
         "a task that has registered calls the thread that syncs for it";
+    // ---- Repairs
+    repair_copy_not_synced "quick": "src/repair/segment.rs",
+        "        file.sync_all()\n" => "        Ok(())\n",
+        SIM "sim" "repair::the_power_goes_or_the_process_dies_at_every_moment",
+        "a corrected copy is on the device before it takes the original's name";
+    repair_leaves_what_stays_unsynced: "src/repair/carry_out.rs",
+        "let synced = opened.and_then(|file| file.sync_data());" => "let synced = opened.map(|_| ());",
+        SIM "sim" "repair::what_stays_is_made_durable",
+        "what stays is on the device before a mark says so";
+    repair_keeps_no_original: "src/repair/carry_out.rs",
+        "            keep(directory, path, &quarantine)?;" => "            let _ = (path, &quarantine);",
+        FILES "repair" "damages::several_places_at_once_and_zeros",
+        "the original of what changes is kept";
+    repair_links_the_metadata: "src/repair/carry_out.rs",
+        "if name == name::META {" => "if name == name::SIGNAL {",
+        FILES "repair" "to::the_log_ends_before_the_record_at_or_behind",
+        "what is written in place is copied";
+    repair_forgets_marks: "src/repair/reads.rs",
+        "        reach = reach.max(mark.map_or(0, |mark| mark.end)).max(hint.unwrap_or(0));" => "        let _ = (mark, hint);",
+        FILES "repair" "damages::what_was_durable_and_is_zeros_now_is_not_given_again",
+        "no LSN is given again that a mark says was written";
+    repair_keeps_half_a_batch: "src/repair/walk.rs",
+        "frames.open_batch().map_or(position, |lsn| lsn.get().saturating_sub(base))" => "position",
+        FILES "repair" "damages::flipped_bits",
+        "a batch that is not whole is lost from its first record on";
+    repair_asks_no_neighbour: "src/repair/reads.rs",
+        "own.iter().chain(before.iter().rev()).chain(behind.iter().flatten())" => "own.iter().chain(before.iter().take(0)).chain(behind.iter().flatten().take(0))",
+        FILES "repair" "damages::damaged_headers_cost_no_record",
+        "a segment without a header is read by its neighbours' openings";
+    repair_keeps_the_promise_of_the_cut: "src/repair/draft.rs",
+        "            self.meta.proven = self.end;\n            self.writes_meta = true;" => "",
+        FILES "repair" "to::the_log_ends_before_the_record_at_or_behind",
+        "metadata do not promise what was cut away";
 }
