@@ -144,6 +144,16 @@ impl Frames {
         self
     }
 
+    /// Begins the walk at `lsn`, where a frame begins or will: the [`position`](Self::position) of an earlier walk, which goes on
+    /// so when the log has grown. Where none begins, the walk ends at once, and [`stop`](Self::stop) says why.
+    #[must_use]
+    pub fn since(mut self, lsn: Lsn) -> Self {
+        let offset = lsn.get().saturating_sub(self.base).min(self.segment_bytes);
+        // Frames begin at multiples of eight.
+        self.offset = offset.checked_next_multiple_of(8).unwrap_or(self.segment_bytes);
+        self
+    }
+
     /// Where the next frame begins, or would.
     #[must_use]
     pub fn position(&self) -> Lsn {

@@ -2,12 +2,14 @@
 
 mod append;
 mod cursor;
+mod map;
 mod records;
 mod tail;
 mod verify;
 
 pub(crate) use self::append::{Append, Sync};
 pub(crate) use self::cursor::Cursor;
+pub(crate) use self::map::{Drawing, Map};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
 pub(crate) use self::tail::Tail;
 pub(crate) use self::verify::Verify;
@@ -75,6 +77,8 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "json")]
         prometheus: bool,
     },
+    /// A picture of the log: what is where, how full, how old, and what is damaged
+    Map(Map),
     /// Consumers' positions
     Cursor {
         #[command(subcommand)]

@@ -118,7 +118,7 @@ fn to_json(view: &View, cursors: &[CursorInfo], problems: &[Problem], outcome: O
 }
 
 /// Everything below is known to be durable: by the frames where they were looked at, else by the marks.
-fn durable(view: &View) -> u64 {
+pub(super) fn durable(view: &View) -> u64 {
     let headers = view.files.segments.iter().filter_map(|segment| segment.header.as_ref().ok());
     let marks = headers.flat_map(|header| {
         let mark = header.tail_mark.filter(|mark| mark.durable).map(|mark| mark.end.get());

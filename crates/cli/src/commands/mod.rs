@@ -5,6 +5,7 @@ mod cursor;
 mod dump;
 mod follow;
 mod info;
+mod map;
 mod pages;
 mod stats;
 mod verify;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Stats { prometheus } => {
                     stats::run(&View::open(directory)?, *prometheus, &args.global, &mut out)
                 }
+                Command::Map(options) => map::run(&View::open(directory)?, options, &args.global, &mut out),
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),

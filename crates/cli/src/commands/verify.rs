@@ -20,13 +20,15 @@ use crate::view::View;
 
 /// What was read.
 #[derive(Clone, Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     segments: u64,
     counts: FrameCounts,
     read_bytes: u64,
     /// Claims that never returned, which an opening pads.
     holes: u64,
-    problems: Vec<Problem>,
+    /// Where claims stand that are not published: these, and those that a writer is at.
+    pub(super) unpublished: Vec<(u64, u64)>,
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Tally {
@@ -38,6 +40,7 @@ impl Tally {
         self.counts.padding_bytes += other.counts.padding_bytes;
         self.read_bytes += other.read_bytes;
         self.holes += other.holes;
+        self.unpublished.extend(other.unpublished);
         self.problems.extend(other.problems);
     }
 }
@@ -81,7 +84,7 @@ pub(super) fn run(view: &View, options: &Verify, global: &Global, out: &mut Out)
 }
 
 /// What an opening stumbles over is found again by whoever reads every frame, who can tell what is lost.
-fn without_repeats(problems: Vec<Problem>) -> Vec<Problem> {
+pub(super) fn without_repeats(problems: Vec<Problem>) -> Vec<Problem> {
     let mut kept: Vec<Problem> = Vec::new();
     for problem in problems {
         match kept.iter_mut().find(|known| known.lsn.is_some() && known.lsn == problem.lsn) {
@@ -104,9 +107,27 @@ fn read_all(view: &View, options: &Verify, global: &Global, tally: &mut Tally) {
     let total =
         wanted.iter().map(|segment| segment.end.min(view.end).get().saturating_sub(segment.base.get())).sum();
     let bar = progress::bar(total, !global.json);
-    let threads = options.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
-    let threads = threads.unwrap_or(1).clamp(1, wanted.len().max(1));
-    let queue = Mutex::new(wanted.into_iter());
+    let parts = on_threads(wanted, options.threads, |segment| {
+        let part = read_segment(view, segment, options, &bar);
+        let enough = options.fail_fast && !part.problems.is_empty();
+        (part, enough)
+    });
+    bar.finish_and_clear();
+    for part in parts {
+        tally.add(part);
+    }
+}
+
+/// Reads segments on several threads, by default on all processors, until one of them says that it is enough. The results
+/// come in no order.
+pub(super) fn on_threads<T: Send>(
+    segments: Vec<&SegmentInfo>,
+    threads: Option<usize>,
+    read: impl Fn(&SegmentInfo) -> (T, bool) + Sync,
+) -> Vec<T> {
+    let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
+    let threads = threads.unwrap_or(1).clamp(1, segments.len().max(1));
+    let queue = Mutex::new(segments.into_iter());
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -114,12 +135,11 @@ fn read_all(view: &View, options: &Verify, global: &Global, tally: &mut Tally) {
                 loop {
                     let next = queue.lock().map_or(None, |mut queue| queue.next());
                     let Some(segment) = next else { break };
-                    let part = read_segment(view, segment, options, &bar);
-                    let stop = options.fail_fast && !part.problems.is_empty();
+                    let (part, enough) = read(segment);
                     if let Ok(mut found) = found.lock() {
                         found.push(part);
                     }
-                    if stop && let Ok(mut queue) = queue.lock() {
+                    if enough && let Ok(mut queue) = queue.lock() {
                         // The others find nothing left.
                         queue.by_ref().for_each(drop);
                     }
@@ -127,21 +147,23 @@ fn read_all(view: &View, options: &Verify, global: &Global, tally: &mut Tally) {
             });
         }
     });
-    bar.finish_and_clear();
-    for part in found.into_inner().unwrap_or_default() {
-        tally.add(part);
-    }
+    found.into_inner().unwrap_or_default()
 }
 
 fn read_segment(view: &View, segment: &SegmentInfo, options: &Verify, bar: &ProgressBar) -> Tally {
     let mut tally = Tally { segments: 1, ..Tally::default() };
-    let limit = match &view.foreseen {
-        Some(Ok(report)) => report.end,
-        // Beside a writer, and where no end can be told, the frames themselves tell.
-        _ => segment.end,
-    };
+    let mut counts = FrameCounts::default();
     match view.inspector.frames(segment.base) {
-        Ok(frames) => walk(view, segment, frames.until(limit), options, &mut tally, bar),
+        Ok(frames) => {
+            let frames = frames.until(limit(view, segment));
+            walk(view, segment, frames, options.fail_fast, &mut tally, &mut |frames| {
+                let from = frames.position();
+                let counted = frames.count(&mut counts);
+                bar.inc(frames.position().get().saturating_sub(from.get()));
+                counted
+            });
+            tally.counts = counts;
+        }
         Err(error) => {
             tally.problems.push(Problem::from(&error).at(segment.base.get(), Some(segment.end.get())));
         }
@@ -152,22 +174,31 @@ fn read_segment(view: &View, segment: &SegmentInfo, options: &Verify, bar: &Prog
     tally
 }
 
-fn walk(
+/// Where the frames of a segment must have ended.
+pub(super) fn limit(view: &View, segment: &SegmentInfo) -> Lsn {
+    match &view.foreseen {
+        Some(Ok(report)) => report.end,
+        // Beside a writer, and where no end can be told, the frames themselves tell.
+        _ => segment.end,
+    }
+}
+
+/// Goes over the frames of a segment, by `go` up to where they end, and judges why they do; then on behind damage and claims
+/// that are not published.
+pub(super) fn walk(
     view: &View,
     segment: &SegmentInfo,
     mut frames: Frames,
-    options: &Verify,
+    fail_fast: bool,
     tally: &mut Tally,
-    bar: &ProgressBar,
+    go: &mut dyn FnMut(&mut Frames) -> tidelog::Result<()>,
 ) {
     loop {
         let from = frames.position();
-        let failed = frames.count(&mut tally.counts).err();
+        let failed = go(&mut frames).err();
         let batch = frames.open_batch();
         let at = frames.position();
-        let read = at.get().saturating_sub(from.get());
-        tally.read_bytes += read;
-        bar.inc(read);
+        tally.read_bytes += at.get().saturating_sub(from.get());
         let mut problem = match (failed, frames.stop()) {
             (Some(error), _) => Problem::from(&error).at(at.get(), None),
             (None, Some(Stop::Corrupt(error))) => Problem::from(error),
@@ -185,13 +216,20 @@ fn walk(
             }
             (None, Some(Stop::Unwritten)) => return,
             // A writer is at it, or was when it died.
-            (None, Some(_)) => match frames.resume() {
-                Ok(Some(_)) => {
-                    tally.holes += 1;
-                    continue;
+            (None, Some(stop)) => {
+                let claimed = match stop {
+                    Stop::Claimed(bytes) => at.get().saturating_add(*bytes),
+                    Stop::Hole(behind) => behind.get(),
+                    _ => at.get(),
+                };
+                let resumed = frames.resume().ok().flatten();
+                tally.unpublished.push((at.get(), resumed.map_or(claimed, Lsn::get)));
+                if resumed.is_none() {
+                    return;
                 }
-                _ => return,
-            },
+                tally.holes += 1;
+                continue;
+            }
         };
         if problem.path.is_none() {
             problem.path = Some(segment.path.clone());
@@ -205,7 +243,7 @@ fn walk(
         }
         problem.lost_to = Some(behind.unwrap_or(segment.end.min(view.end.max(at))).get());
         tally.problems.push(problem);
-        if behind.is_none() || options.fail_fast {
+        if behind.is_none() || fail_fast {
             return;
         }
     }
