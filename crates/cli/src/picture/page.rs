@@ -17,7 +17,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th { color: var(--faint); font-weight: 500; text-align: left; }
 th, td { padding: 3px 14px 3px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 td.n, th.n { text-align: right; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
+th { white-space: nowrap; }
 p { color: var(--faint); }
 ";
 

@@ -137,7 +137,7 @@ pub(crate) fn place(lsn: Lsn) -> (String, usize) {
 }
 
 /// All commands that only read.
-pub(crate) const READING: [&[&str]; 10] = [
+pub(crate) const READING: [&[&str]; 14] = [
     &["info"],
     &["info", "--json"],
     &["verify"],
@@ -148,4 +148,8 @@ pub(crate) const READING: [&[&str]; 10] = [
     &["tail"],
     &["stats"],
     &["cursor", "list"],
+    &["map"],
+    &["map", "--quick", "--json"],
+    &["map", "-o", "svg"],
+    &["map", "-o", "html"],
 ];

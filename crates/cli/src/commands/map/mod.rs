@@ -50,6 +50,11 @@ pub(super) fn run(view: &View, options: &Map, global: &Global, out: &mut Out) ->
     Ok(survey.outcome)
 }
 
+/// What is there is never nothing.
+fn percent(share: f64) -> String {
+    if share > 0.0 && share < 0.1 { " <0.1%".to_owned() } else { format!("{share:>5.1}%") }
+}
+
 impl Survey {
     /// The log in a sentence, without its place.
     fn summary(&self) -> String {
@@ -73,7 +78,7 @@ impl Survey {
         let there = Kind::ALL.into_iter().filter(|kind| self.total.of(*kind) > 0);
         let rows = there.map(|kind| {
             let much = self.total.of(kind);
-            let share = format!("{:>5.1}%", much as f64 * 100.0 / all);
+            let share = percent(much as f64 * 100.0 / all);
             let more = match kind {
                 Kind::Record if self.batches > 0 => {
                     format!(", {} records, those in batches too", self.records)

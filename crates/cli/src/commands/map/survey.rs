@@ -1,5 +1,7 @@
 //! What is drawn: the log cut into cells, and how much of each is what.
 
+use std::time::SystemTime;
+
 use tidelog::Lsn;
 use tidelog::inspect::{Frame, FrameKind, Frames, MissingSegments, SegmentInfo, SegmentState};
 
@@ -109,6 +111,8 @@ impl Share {
 pub(super) struct Slot {
     /// Of its first segment.
     pub(super) number: u64,
+    /// How many there are: one, but for those that are missing.
+    pub(super) segments: u64,
     pub(super) base: u64,
     pub(super) end: u64,
     /// `None`: there is no file.
@@ -119,11 +123,23 @@ pub(super) struct Slot {
 
 impl Slot {
     fn new(number: u64, base: Lsn, end: Lsn, segment: Option<SegmentInfo>) -> Self {
-        Self { number, base: base.get(), end: end.get(), segment, cells: Vec::new() }
+        Self { number, segments: 1, base: base.get(), end: end.get(), segment, cells: Vec::new() }
     }
 
     pub(super) fn state(&self) -> &'static str {
         self.segment.as_ref().map_or("missing", |segment| state_word(segment.state))
+    }
+
+    /// The number of its last segment.
+    pub(super) fn last(&self) -> u64 {
+        self.number + self.segments.saturating_sub(1)
+    }
+
+    /// When it was sealed, or else made, and which of the two.
+    pub(super) fn since(&self) -> Option<(&'static str, SystemTime)> {
+        let header = self.segment.as_ref()?.header.as_ref().ok()?;
+        let sealed = header.tail_mark.and_then(|mark| mark.sealed).map(|at| ("sealed", at));
+        sealed.or(header.created.map(|at| ("made", at)))
     }
 
     pub(super) fn share(&self) -> Share {
@@ -375,10 +391,9 @@ impl Survey {
     pub(super) fn states(&self) -> Vec<(&'static str, u64)> {
         let mut states: Vec<(&'static str, u64)> = Vec::new();
         for slot in &self.slots {
-            let segments = (slot.end - slot.base).div_ceil(self.segment_bytes.max(1)).max(1);
             match states.iter_mut().find(|(state, _)| *state == slot.state()) {
-                Some((_, count)) => *count += segments,
-                None => states.push((slot.state(), segments)),
+                Some((_, count)) => *count += slot.segments,
+                None => states.push((slot.state(), slot.segments)),
             }
         }
         states
@@ -424,7 +439,9 @@ fn slots(view: &View) -> Vec<Slot> {
         let mut base = gap.start.get();
         while base < gap.end.get() {
             let end = base.saturating_add(step).min(gap.end.get());
-            slots.push(Slot::new(base / segment_bytes, Lsn::new(base), Lsn::new(end), None));
+            let mut slot = Slot::new(base / segment_bytes, Lsn::new(base), Lsn::new(end), None);
+            slot.segments = (end - base) / segment_bytes;
+            slots.push(slot);
             base = end;
         }
     }

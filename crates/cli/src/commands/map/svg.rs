@@ -21,7 +21,7 @@ const STYLE: &str = "\
 .records, .written { fill: #0a7ea4; } .batches { fill: #56539c; } .padding { fill: #8a939b; fill-opacity: 0.6; }
 .unwritten { fill: #8a939b; fill-opacity: 0.18; } .retired { fill: url(#retired); } .missing { fill: url(#missing); }
 .unpublished { fill: #d99a00; } .torn { fill: url(#torn); } .damaged { fill: url(#damaged); }
-.stripe { stroke: #8a939b; } .stripe-bad { stroke: #c2300f; } .stripe-doubt { stroke: #d99a00; } .bad { fill: #c2300f; } .dark { stroke: #3d0d02; }
+.stripe { stroke: #8a939b; } .stripe-bad { stroke: #c2300f; } .stripe-doubt { stroke: #d99a00; } .bad { fill: #c2300f; } .faint { fill: #c2300f; fill-opacity: 0.15; } .dark { stroke: #3d0d02; }
 .active { fill: #1a7f4b; } .filled { fill: #d99a00; } .prepared { fill: #8a939b; }
 text.problem { fill: #c2300f; }
 @media (prefers-color-scheme: dark) {
@@ -33,7 +33,7 @@ text.problem { fill: #c2300f; }
 const DEFINITIONS: &str = "\
 <defs>
 <pattern id=\"damaged\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><rect class=\"bad\" width=\"4\" height=\"4\"/><line class=\"dark\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"4\" stroke-width=\"1.6\"/></pattern>
-<pattern id=\"missing\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(-45)\"><line class=\"stripe-bad\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"5\" stroke-width=\"3\"/></pattern>
+<pattern id=\"missing\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(-45)\"><rect class=\"faint\" width=\"5\" height=\"5\"/><line class=\"stripe-bad\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"5\" stroke-width=\"3\"/></pattern>
 <pattern id=\"torn\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><line class=\"stripe-doubt\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"4\" stroke-width=\"4.5\"/></pattern>
 <pattern id=\"retired\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><line class=\"stripe\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"5\" stroke-width=\"1.5\"/></pattern>
 </defs>
@@ -140,11 +140,10 @@ fn headings(drawing: &mut Drawing, layout: Layout) {
 fn labels(drawing: &mut Drawing, layout: Layout, row: &[Slot]) {
     let y = drawing.y + layout.height - 3.0;
     let Some(first) = row.first() else { return };
-    let header = row.iter().find_map(|slot| slot.segment.as_ref()?.header.as_ref().ok());
-    let sealed = header.and_then(|header| header.tail_mark?.sealed);
-    let at = sealed.or(header.and_then(|header| header.created)).map(time);
+    let since = row.iter().find_map(Slot::since);
     // To the second: 2026-01-02 03:04:05.
-    let at = at.map(|at| at.get(..19).unwrap_or(&at).replace('T', " ")).unwrap_or_default();
+    let at =
+        since.map(|(_, at)| time(at).get(..19).unwrap_or_default().replace('T', " ")).unwrap_or_default();
     let x = if layout.is_bars() { 56.0 } else { 76.0 };
     drawing.text_at("small right", x, y, &first.number.to_string());
     if layout.is_bars() {
@@ -154,10 +153,10 @@ fn labels(drawing: &mut Drawing, layout: Layout, row: &[Slot]) {
         let fill = share.filled() as f64 * 100.0 / share.total().max(1) as f64;
         let fill = if fill > 0.0 && fill < 100.0 { fill.clamp(1.0, 99.0) } else { fill };
         drawing.text_at("small right", 686.0, y, &format!("{fill:.0}%"));
-        let word = if sealed.is_some() { "sealed" } else { "made" };
-        if !at.is_empty() {
-            drawing.text_at("small", 698.0, y, &format!("{word} {at}"));
-        }
+        let word = since.map_or("", |(word, _)| word);
+        let beside =
+            if first.segments > 1 { format!("{} segments", first.segments) } else { format!("{word} {at}") };
+        drawing.text_at("small", 698.0, y, &beside);
     } else {
         drawing.text_at("small", 734.0, y, &at);
     }
@@ -219,10 +218,10 @@ fn underlined(state: &str) -> bool {
 }
 
 fn hint(first: &Slot, last: &Slot, from: u64, to: u64, share: &Share) -> String {
-    let segments = if first.number == last.number {
+    let segments = if first.number == last.last() {
         format!("segment {}, {}", first.number, first.state())
     } else {
-        format!("segments {} to {}", first.number, last.number)
+        format!("segments {} to {}", first.number, last.last())
     };
     let all = share.total().max(1) as f64;
     let there = Kind::ALL.into_iter().filter(|kind| share.of(*kind) > 0);
@@ -366,15 +365,20 @@ fn marks(drawing: &mut Drawing, survey: &Survey) {
 }
 
 fn problems(drawing: &mut Drawing, survey: &Survey) {
+    drawing.y += 4.0;
     for problem in survey.problems.iter().take(PROBLEMS_DRAWN) {
         let lost = match (problem.lsn, problem.lost_to) {
             (Some(from), Some(to)) => format!("; lost: LSN {from} to {to}"),
             _ => String::new(),
         };
-        drawing.y += 4.0;
-        for line in wrapped(&format!("{}: {}{lost}", problem.outcome.word(), problem.message), 136) {
+        // What to do next is told by the command, and by the page.
+        let what = problem.message.split(';').next().unwrap_or_default();
+        let file = problem.path.as_ref().and_then(|path| path.file_name());
+        let file =
+            file.map(|file| format!(" [{}]", clipped(&file.to_string_lossy(), 40))).unwrap_or_default();
+        for line in wrapped(&format!("{}: {what}{lost}{file}", problem.outcome.word()), 136) {
             drawing.text("small problem", MARGIN, &line);
-            drawing.y += 14.0;
+            drawing.y += 15.0;
         }
     }
     if survey.problems.len() > PROBLEMS_DRAWN {

@@ -44,6 +44,11 @@ impl Layout {
     fn slots_per_cell(self) -> usize {
         self.slots_per_row.div_ceil(self.columns)
     }
+
+    /// Columns of a row that is full: segments may not fill them evenly.
+    fn row_columns(self) -> usize {
+        self.columns.min((self.slots_per_row * self.cells()).div_ceil(self.slots_per_cell()))
+    }
 }
 
 const fn glyph(kind: Kind) -> char {
@@ -72,7 +77,7 @@ pub(super) fn draw(survey: &Survey, layout: Layout, colors: Colors) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}: {}", escaped(survey.directory.as_bytes()), survey.summary());
     let _ = writeln!(text);
-    header(&mut text, survey, layout);
+    header(&mut text, layout);
     for (index, row) in survey.slots.chunks(layout.slots_per_row).enumerate() {
         let cells = cells(row, layout);
         for (part, line) in cells.chunks(layout.columns).enumerate() {
@@ -80,7 +85,7 @@ pub(super) fn draw(survey: &Survey, layout: Layout, colors: Colors) -> String {
                 if part == 0 { (label(row), since(row)) } else { (String::new(), String::new()) };
             let right =
                 if layout.width >= WIDE && !right.is_empty() { format!("  {right}") } else { String::new() };
-            let columns = layout.columns.min(layout.slots_per_row * layout.cells() / layout.slots_per_cell());
+            let columns = layout.row_columns();
             let cells = painted(line, colors) + &" ".repeat(columns.saturating_sub(line.len()));
             let _ = writeln!(text, "{}", format!("{left:<LEFT$}{cells}{right}").trim_end());
             let flags = flags(survey, layout, index, part, cells_of(row, layout));
@@ -90,23 +95,21 @@ pub(super) fn draw(survey: &Survey, layout: Layout, colors: Colors) -> String {
         }
     }
     let _ = writeln!(text);
-    legend(&mut text, survey, colors);
+    legend(&mut text, survey, layout, colors);
     marks(&mut text, survey);
     totals(&mut text, survey);
     problems(&mut text, survey, colors);
     text
 }
 
-fn header(text: &mut String, survey: &Survey, layout: Layout) {
-    let cell = survey.segment_bytes * layout.slots_per_cell() as u64 / layout.cells() as u64;
+fn header(text: &mut String, layout: Layout) {
     let title = match layout.slots_per_row {
         1 => format!("{:>9} {:<8} {:>4}  ", "SEGMENT", "STATE", "FILL"),
         _ => format!("{:>9} {:<8} {:>4}  ", "FROM", "SEGMENTS", "FILL"),
     };
-    let scale = format!("(a cell is {})", bytes(cell));
     let right = if layout.width >= WIDE { "MADE, OR SEALED" } else { "" };
-    let columns = layout.columns.min(layout.cells() * layout.slots_per_row / layout.slots_per_cell());
-    let _ = writeln!(text, "{}", format!("{title}{scale:<columns$}  {right}").trim_end());
+    let columns = layout.row_columns();
+    let _ = writeln!(text, "{}", format!("{title}{:columns$}  {right}", "").trim_end());
 }
 
 fn label(row: &[Slot]) -> String {
@@ -125,9 +128,10 @@ fn label(row: &[Slot]) -> String {
 
 /// When the first segment of the row was sealed, or else made.
 fn since(row: &[Slot]) -> String {
-    let header = row.iter().find_map(|slot| slot.segment.as_ref()?.header.as_ref().ok());
-    let sealed = header.and_then(|header| header.tail_mark?.sealed);
-    sealed.or(header.and_then(|header| header.created)).map(time).unwrap_or_default()
+    match row {
+        [only] if only.segments > 1 => format!("{} segments", only.segments),
+        _ => row.iter().find_map(Slot::since).map(|(_, at)| time(at)).unwrap_or_default(),
+    }
 }
 
 /// The cells of the segments of a row.
@@ -193,14 +197,15 @@ fn flags(survey: &Survey, layout: Layout, row: usize, part: usize, cells: usize)
     line
 }
 
-fn legend(text: &mut String, survey: &Survey, colors: Colors) {
+fn legend(text: &mut String, survey: &Survey, layout: Layout, colors: Colors) {
     let mut line = String::new();
     for kind in Kind::ALL.into_iter().filter(|kind| survey.total.of(*kind) > 0) {
         let glyph = glyph(kind).to_string();
         let glyph = tone(kind).map_or(glyph.clone(), |tone| colors.paint(tone, &glyph));
         let _ = write!(line, "{glyph} {}   ", kind.word());
     }
-    let _ = writeln!(text, "{}", line.trim_end());
+    let cell = survey.segment_bytes * layout.slots_per_cell() as u64 / layout.cells() as u64;
+    let _ = writeln!(text, "{line}a cell is {}", bytes(cell));
 }
 
 fn marks(text: &mut String, survey: &Survey) {
