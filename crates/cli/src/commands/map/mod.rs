@@ -1,5 +1,6 @@
 //! `map`: a picture of the log.
 
+mod cells;
 mod html;
 mod survey;
 mod svg;
@@ -7,7 +8,8 @@ mod terminal;
 
 use serde_json::{Value, json};
 
-use self::survey::{Kind, Share, Survey};
+use self::cells::{Kind, Share};
+use self::survey::Survey;
 use crate::args::{Drawing, Global, Map};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;

@@ -1,6 +1,7 @@
 //! The map as one picture: a bar for each segment, or where there are many of them a box.
 
-use super::survey::{Kind, Share, Slot, Survey};
+use super::cells::{Kind, Share, Slot};
+use super::survey::Survey;
 use crate::picture::svg::{Drawing, MARGIN, WIDTH, clipped, text_width, wrapped};
 use crate::units::{bytes, time};
 
@@ -75,7 +76,7 @@ impl Layout {
     pub(super) fn cells(self) -> usize {
         match (self.is_bars(), self.slots_per_box) {
             (true, _) => (self.box_width / 2.0) as usize,
-            (_, 1) => ((self.box_width / SEEN) as usize).clamp(1, 12),
+            (_, 1) => ((self.box_width / SEEN) as usize).clamp(1, 6),
             _ => 1,
         }
     }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::survey::{Kind, Share, Slot, Survey};
+use super::cells::{Kind, Share, Slot};
+use super::survey::Survey;
 use crate::color::{Colors, Tone};
 use crate::decode::escaped;
 use crate::exit::Outcome;
