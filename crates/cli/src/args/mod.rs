@@ -1,6 +1,7 @@
 //! The command line: what all commands take, and the commands. What belongs to one stands in a file of its own.
 
 mod append;
+mod bench;
 mod cursor;
 mod map;
 mod records;
@@ -8,8 +9,9 @@ mod tail;
 mod verify;
 
 pub(crate) use self::append::{Append, Sync};
+pub(crate) use self::bench::{Bench, Policy};
 pub(crate) use self::cursor::Cursor;
-pub(crate) use self::map::{Drawing, Map};
+pub(crate) use self::map::{Drawing, Map, Picture};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
 pub(crate) use self::tail::Tail;
 pub(crate) use self::verify::Verify;
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     },
     /// A picture of the log: what is where, how full, how old, and what is damaged
     Map(Map),
+    /// Measure what syncs and appends cost on this disk and this machine, in a directory of its own
+    Bench(Bench),
     /// Consumers' positions
     Cursor {
         #[command(subcommand)]

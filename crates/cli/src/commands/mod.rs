@@ -1,6 +1,7 @@
 //! The commands.
 
 mod append;
+mod bench;
 mod cursor;
 mod dump;
 mod follow;
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
     let outcome = match &args.command {
         Command::Completions { shell } => pages::completions(*shell, &mut out),
         Command::Man { out: folder } => pages::manual(folder.as_deref(), &mut out),
+        Command::Bench(options) => bench::run(options, &args.global, &mut out),
         command => {
             let directory = directory(args.global.dir.as_ref())?;
             match command {
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
-                Command::Completions { .. } | Command::Man { .. } => Ok(Outcome::Clean),
+                Command::Completions { .. } | Command::Man { .. } | Command::Bench(_) => Ok(Outcome::Clean),
             }
         }
     }?;
