@@ -6,6 +6,7 @@ mod cursor;
 mod map;
 mod records;
 mod tail;
+mod top;
 mod verify;
 
 pub(crate) use self::append::{Append, Sync};
@@ -14,6 +15,7 @@ pub(crate) use self::cursor::Cursor;
 pub(crate) use self::map::{Drawing, Map, Picture};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
 pub(crate) use self::tail::Tail;
+pub(crate) use self::top::Top;
 pub(crate) use self::verify::Verify;
 
 use std::path::PathBuf;
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     },
     /// A picture of the log: what is where, how full, how old, and what is damaged
     Map(Map),
+    /// What a running writer does, again and again: rates, watermarks, cursors
+    Top(Top),
     /// Measure what syncs and appends cost on this disk and this machine, in a directory of its own
     Bench(Bench),
     /// Consumers' positions

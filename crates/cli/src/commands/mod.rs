@@ -9,6 +9,7 @@ mod info;
 mod map;
 mod pages;
 mod stats;
+mod top;
 mod verify;
 
 use crate::args::{Args, Command};
@@ -37,6 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                     stats::run(&View::open(directory)?, *prometheus, &args.global, &mut out)
                 }
                 Command::Map(options) => map::run(&View::open(directory)?, options, &args.global, &mut out),
+                Command::Top(options) => top::run(directory, options, &args.global, &mut out),
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),

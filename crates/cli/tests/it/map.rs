@@ -153,7 +153,7 @@ fn what_is_promised_to_nobody_is_no_damage() {
 }
 
 /// Parses it; gives the classes of what is drawn, and all text.
-fn parsed(text: &str) -> (BTreeSet<String>, String) {
+pub(crate) fn parsed(text: &str) -> (BTreeSet<String>, String) {
     let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
     let document =
         Document::parse_with_options(text, options).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -173,7 +173,9 @@ mod tests {
     #[test]
     fn an_axis_loses_no_count() {
         let mut latency = Latency::new();
-        [0, 1, 9, 10, 99, 1000, 54_321, u64::MAX].map(|nanos| latency.note(Duration::from_nanos(nanos)));
+        for nanos in [0, 1, 9, 10, 99, 1000, 54_321, u64::MAX] {
+            latency.note(Duration::from_nanos(nanos));
+        }
         let axis = Axis::over([&latency].into_iter());
         assert_eq!(latency.spread(axis, 3).iter().sum::<u64>(), latency.count());
         assert_eq!(Axis::over(std::iter::empty()).decades(), 1);

@@ -83,7 +83,7 @@ impl Machine {
             text += &format!(", {cache} cache");
         }
         match self.rotational {
-            Some(true) => text + ", rotational",
+            Some(true) => text + ", said to be rotational",
             _ => text,
         }
     }

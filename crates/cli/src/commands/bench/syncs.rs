@@ -55,7 +55,11 @@ fn prepare(place: &Place, plan: &Plan) -> std::io::Result<File> {
     let path = place.path("syncs");
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
     let len = FILE_BYTES.min(plan.part_bytes).next_multiple_of(PAGE as u64);
-    file.write_all_at(&vec![0; len as usize], 0)?;
+    // Page by page, as a log is prepared: what is written at once is kept as one by the page cache, and a sync of any of its
+    // pages through a mapping would write all.
+    for at in (0..len).step_by(PAGE) {
+        file.write_all_at(&[0; PAGE], at)?;
+    }
     file.sync_all()?;
     // Open as it is, it lives until it is closed.
     std::fs::remove_file(&path)?;
