@@ -16,10 +16,9 @@ text { font: 12px system-ui, sans-serif; fill: #6e7781; }
 .tiny { font-size: 10px; }
 .right { text-anchor: end; }
 .middle { text-anchor: middle; }
-.line { stroke: #6e7781; stroke-width: 1.5; }
 .axis { stroke: #8a939b; stroke-opacity: 0.3; stroke-width: 1; }
 @media (prefers-color-scheme: dark) {
-  text { fill: #b4bcc4; } .line { stroke: #dfe4e8; }
+  text { fill: #b4bcc4; }
 }
 ";
 

@@ -137,6 +137,44 @@ fn another_log_in_its_place_is_told() {
     assert!(line["end"].as_u64() >= Some(500));
 }
 
+/// Two moments of one log, the second in the place of the first.
+#[test]
+fn what_is_too_much_to_count_is_estimated_and_said_to_be() {
+    let outer = tempfile::tempdir().unwrap();
+    let (work, dir, later) =
+        (outer.path().join("work"), outer.path().join("log"), outer.path().join("later"));
+    let log = options().segment_bytes(8 << 20).open(&work).unwrap();
+    let copy = |to: &Path| {
+        log.sync().unwrap();
+        std::fs::create_dir(to).unwrap();
+        for entry in std::fs::read_dir(&work).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
+            if name.ends_with(".seg") || name == "log.meta" {
+                std::fs::copy(entry.path(), to.join(name)).unwrap();
+            }
+        }
+    };
+    log.append(b"first").unwrap();
+    copy(&dir);
+    let payload = vec![7; 100_000];
+    for _ in 0..800 {
+        log.append(&payload).unwrap();
+    }
+    copy(&later);
+    let mut top = Watching::new(&dir, "300ms");
+    assert_eq!(top.next().unwrap()["records"], json!(0));
+    std::fs::rename(&dir, outer.path().join("old")).unwrap();
+    std::fs::rename(&later, &dir).unwrap();
+    let line = top.until(|line| line["records"] != json!(0)).pop().unwrap();
+    assert_eq!(
+        (&line["records_estimated"], &line["end"]),
+        (&json!(true), &json!(log.watermarks().published.get()))
+    );
+    let records = line["records"].as_u64().unwrap();
+    assert!((780..=820).contains(&records), "{line}");
+    assert_eq!(top.next().unwrap()["records"], json!(0));
+}
+
 #[test]
 fn lines_are_printed_and_counted_where_there_is_no_terminal() {
     let (dir, all) = closed();

@@ -38,12 +38,17 @@ impl Machine {
             Some(text.trim().to_owned())
         };
         let unknown = || "unknown".to_owned();
+        let file_system = mount.as_ref().map_or_else(unknown, |mount| {
+            let kind = &mount.file_system;
+            // Without one a sync of a changed inode writes the inode in place.
+            if has_no_journal(mount) { format!("{kind} without a journal") } else { kind.clone() }
+        });
         Self {
             processor: processor.map_or_else(unknown, |(_, name)| name.to_owned()),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: read_to_string("/proc/sys/kernel/osrelease")
                 .map_or_else(|_| unknown(), |text| text.trim().to_owned()),
-            file_system: mount.as_ref().map_or_else(unknown, |mount| mount.file_system.clone()),
+            file_system,
             device: mount.map(|mount| mount.source).filter(|source| source.starts_with('/')),
             write_cache: setting("write_cache"),
             rotational: setting("rotational").map(|value| value == "1"),
@@ -105,6 +110,12 @@ impl Machine {
             "warnings": self.warnings(),
         })
     }
+}
+
+fn has_no_journal(mount: &Mount) -> bool {
+    let Some(device) = Path::new(&mount.source).file_name() else { return false };
+    let task = read_to_string(Path::new("/sys/fs/ext4").join(device).join("journal_task"));
+    task.is_ok_and(|task| task.trim() == "<none>")
 }
 
 /// The mount that a directory lies on: the last of those with the longest path.

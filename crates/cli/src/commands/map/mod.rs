@@ -64,10 +64,10 @@ impl Survey {
         let states: Vec<String> =
             self.states().iter().map(|(state, count)| format!("{count} {state}")).collect();
         let states = if states.is_empty() { String::new() } else { format!(" ({})", states.join(", ")) };
-        let spare = if self.spares > 0 { format!(", {} spare", self.spares) } else { String::new() };
+        let spares = self.spares;
         let writer = self.writer.map_or(String::new(), |pid| format!(", pid {pid} has it open"));
         format!(
-            "{}, LSN {start} to {end} ({}), segments of {}{states}{spare}{writer}",
+            "{}, LSN {start} to {end} ({}), segments of {}{states}, {spares} spare{writer}",
             self.outcome.word(),
             bytes(end.saturating_sub(start)),
             bytes(self.segment_bytes),
@@ -83,12 +83,13 @@ impl Survey {
             let share = percent(much as f64 * 100.0 / all);
             let more = match kind {
                 Kind::Record if self.batches > 0 => {
-                    format!(", {} records, those in batches too", self.records)
+                    format!(", {} records, with those in batches", self.records)
                 }
                 Kind::Record => format!(", {} records", self.records),
                 Kind::Batch => format!(", {} batches", self.batches),
                 Kind::Written => ", not read".to_owned(),
-                Kind::Unpublished => format!(", {} places", self.unpublished.len()),
+                Kind::Unpublished if self.unpublished.len() == 1 => ", one claim".to_owned(),
+                Kind::Unpublished => format!(", {} claims", self.unpublished.len()),
                 _ => String::new(),
             };
             (kind.word(), bytes(much), share + &more)

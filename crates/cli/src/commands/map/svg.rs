@@ -24,10 +24,10 @@ const STYLE: &str = "\
 .unpublished { fill: #d99a00; } .torn { fill: url(#torn); } .damaged { fill: url(#damaged); }
 .stripe { stroke: #8a939b; } .stripe-bad { stroke: #c2300f; } .stripe-doubt { stroke: #d99a00; } .bad { fill: #c2300f; } .faint { fill: #c2300f; fill-opacity: 0.15; } .dark { stroke: #3d0d02; }
 .active { fill: #1a7f4b; } .filled { fill: #d99a00; } .prepared { fill: #8a939b; }
-text.problem { fill: #c2300f; }
+text.problem { fill: #c2300f; } .mark { stroke: #24292f; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
   .records, .written { fill: #2fb3dd; } .batches { fill: #b9b2f7; } .active { fill: #4cc38a; }
-  .bad { fill: #f0603c; } .stripe-bad { stroke: #f0603c; } text.problem { fill: #f58a6d; }
+  .bad { fill: #f0603c; } .stripe-bad { stroke: #f0603c; } text.problem { fill: #f58a6d; } .mark { stroke: #ffffff; }
 }
 ";
 
@@ -72,10 +72,10 @@ impl Layout {
         Self { slots_per_row, slots_per_box, left: 84.0, box_width, height: 11.0, step: 16.0, gap: 1.0 }
     }
 
-    /// Into how many cells a segment is cut: of two pixels where each has a bar, as damage is drawn over them.
+    /// Into how many cells a segment is cut. Where each has a bar damage is drawn over them, in its own place.
     pub(super) fn cells(self) -> usize {
         match (self.is_bars(), self.slots_per_box) {
-            (true, _) => (self.box_width / 2.0) as usize,
+            (true, _) => (self.box_width / SEEN) as usize,
             (_, 1) => ((self.box_width / SEEN) as usize).clamp(1, 6),
             _ => 1,
         }
@@ -225,13 +225,13 @@ fn hint(first: &Slot, last: &Slot, from: u64, to: u64, share: &Share) -> String 
         format!("segments {} to {}", first.number, last.last())
     };
     let all = share.total().max(1) as f64;
-    let there = Kind::ALL.into_iter().filter(|kind| share.of(*kind) > 0);
-    let parts: Vec<String> = there
-        .map(|kind| {
-            format!("{} {} ({:.1}%)", kind.word(), bytes(share.of(kind)), share.of(kind) as f64 * 100.0 / all)
-        })
-        .collect();
-    format!("{segments}\nLSN {from} to {to}\n{}", parts.join("\n"))
+    let there: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| share.of(*kind) > 0).collect();
+    let part = |kind: &Kind| match there.len() {
+        1 => kind.word().to_owned(),
+        _ => format!("{} {:.1}%", kind.word(), share.of(*kind) as f64 * 100.0 / all),
+    };
+    let parts: Vec<String> = there.iter().map(part).collect();
+    format!("{segments}\nLSN {from} to {to} ({})\n{}", bytes(to - from), parts.join(", "))
 }
 
 /// What is wrong with a segment, exactly where it is.
@@ -284,7 +284,7 @@ fn flags(drawing: &mut Drawing, layout: Layout, survey: &Survey, row: std::ops::
     let bottom = top + layout.height + 3.0;
     let mut groups: Vec<(f64, f64, Vec<String>)> = Vec::new();
     for (x, name, hint) in here {
-        drawing.line("line", [x, top - 2.0, x, bottom], &hint);
+        drawing.line("mark", [x, top - 2.0, x, bottom], &hint);
         match groups.last_mut() {
             Some((from, to, names)) if x - text_width(&name, 10.0) / 2.0 < reach(*from, *to, names) => {
                 *to = x;

@@ -52,7 +52,7 @@ pub(super) fn line(interval: &Interval<'_>, number: u64, out: &mut Out) -> Resul
     let row = |columns: [&str; 10]| {
         let [at, writer, end, bytes, records, behind, made, sealed, retired, cursors] = columns;
         format!(
-            "{at:<24} {writer:>8} {end:>14} {bytes:>12} {records:>10} {behind:>11} {made:>6} {sealed:>6} {retired:>7}  \
+            "{at:<24} {writer:>8} {end:>14} {bytes:>12} {records:>10} {behind:>11} {made:>6} {sealed:>6} {retired:>8}  \
              {cursors}"
         )
     };
@@ -188,7 +188,7 @@ impl Screen {
         say("range", format!("LSN {} to {} ({all})", now.start, now.end));
         say("bytes", bytes_rate(interval.rate(|look| look.end)));
         say("records", format!("{}/s", interval.records_text()));
-        say("durable", format!("to LSN {}, {} are not", now.durable, bytes(interval.not_durable())));
+        say("durable", format!("to LSN {}, {} behind", now.durable, bytes(interval.not_durable())));
         let [made, sealed, retired] = interval.segment_rates().map(|rate| or_dash(rate.map(plain)));
         say(
             "segments",
