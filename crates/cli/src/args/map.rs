@@ -11,8 +11,8 @@ pub(crate) struct Map {
     /// Headers and marks alone: what is written is not read, so it is neither told apart nor checked
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Columns of the picture at a terminal; by default as wide as that is
-    #[arg(long, value_name = "COLUMNS", env = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..))]
+    /// Columns of the picture at a terminal; by default COLUMNS, or as wide as that is
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..=1000))]
     pub(crate) width: Option<u16>,
     /// Rows for each segment, at a terminal and as long as no two segments share a row
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]

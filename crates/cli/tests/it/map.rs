@@ -15,6 +15,7 @@ use crate::support::{
 fn map(dir: &Path) -> Value {
     let ran = run(dir, &["map", "--json"]);
     assert_eq!(ran.code, run(dir, &["verify"]).code, "{ran:?}");
+    assert_eq!(run(dir, &["map", "--quick"]).code, run(dir, &["verify", "--quick"]).code);
     let told = ran.json();
     // Whatever the log is like, each byte of each segment is in one cell, as one kind.
     let mut all = 0;
@@ -195,6 +196,45 @@ fn pictures_are_well_formed_whatever_names_are() {
     parsed(&run(empty.path(), &["map", "-o", "html"]).out);
 }
 
+/// Of `node`, as a number.
+fn number(node: roxmltree::Node<'_, '_>, name: &str) -> f64 {
+    node.attribute(name).unwrap().parse().unwrap()
+}
+
+#[test]
+fn damage_and_marks_are_drawn_in_their_places() {
+    let (dir, all) = closed();
+    let dir = restore(&damaged(&files(dir.path()), all[300].0));
+    let svg = run(dir.path(), &["map", "-o", "svg"]).out;
+    let document = Document::parse(&svg).unwrap();
+    let hints = |start: &str| {
+        let with = |node: &roxmltree::Node<'_, '_>| node.text().is_some_and(|text| text.starts_with(start));
+        let titles = document.descendants().filter(move |node| node.tag_name().name() == "title");
+        titles.filter(with).map(|title| title.parent().unwrap()).collect::<Vec<_>>()
+    };
+    // The bar of a segment is from 128 on, 520 wide.
+    let x = |lsn: u64| 128.0 + 520.0 * (lsn % SEGMENT) as f64 / SEGMENT as f64;
+    let bad = hints(&format!("damaged: LSN {} to {} ", all[300].0, all[301].0))[0];
+    assert!((number(bad, "x") - x(all[300].0.get())).abs() < 0.1, "{bad:?}");
+    let bars = |segment: u64| hints(&format!("segment {segment}, "))[0];
+    assert_eq!(number(bad, "y"), number(bars(all[300].0.get() / SEGMENT), "y"));
+    let cursor = hints("indexer: LSN")[0];
+    assert!((number(cursor, "x1") - x(all[500].0.get())).abs() < 0.1, "{cursor:?}");
+    let bar = number(bars(all[500].0.get() / SEGMENT), "y");
+    assert!(number(cursor, "y1") < bar && bar < number(cursor, "y2"), "{cursor:?}");
+    // And at a terminal.
+    let text = run(dir.path(), &["map"]).out;
+    let lines: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
+    let row = lines
+        .iter()
+        .position(|line| line.starts_with(&"        2 sealed".chars().collect::<Vec<_>>()))
+        .unwrap();
+    let first = lines[row].iter().position(|letter| *letter == '█').unwrap();
+    let cells = lines[row].iter().filter(|letter| "█▓▒·".contains(**letter)).count() as u64;
+    let column = first + (all[500].0.get() % SEGMENT * cells / SEGMENT) as usize;
+    assert_eq!((lines[row + 1][column], lines[row + 1][column + 1]), ('^', '1'), "{text}");
+}
+
 /// Hundreds of segments, some of them damaged.
 #[test]
 fn a_log_of_many_segments_stays_small_and_hides_no_damage() {
@@ -239,6 +279,11 @@ fn the_terminal_is_told_by_glyphs_and_colours() {
     let rows = run(dir.path(), &["map", "--rows", "4"]).out;
     let cells = |text: &str| text.lines().filter(|line| line.contains('█')).count();
     assert!(cells(&rows) > 2 * cells(&plain), "{rows}");
+    // What the shell says of its width is no order.
+    for columns in ["", "x", "0", "3", "99999"] {
+        let ran = command(dir.path(), &["map"]).env("COLUMNS", columns).output().unwrap();
+        assert_eq!(ran.status.code(), Some(4), "{columns:?}: {ran:?}");
+    }
     assert_eq!(run(dir.path(), &["map", "--width", "10"]).code, 2);
     assert_eq!(run(dir.path(), &["map", "--json", "-o", "svg"]).code, 2);
 }

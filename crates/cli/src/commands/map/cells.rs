@@ -71,12 +71,13 @@ impl Share {
 
     pub(super) fn add(&mut self, other: &Self) {
         for (mine, more) in self.0.iter_mut().zip(other.0) {
-            *mine += more;
+            *mine = mine.saturating_add(more);
         }
     }
 
     pub(super) fn total(&self) -> u64 {
-        self.0.iter().sum()
+        // Names of files may tell of ranges that lie over one another, as far as numbers go.
+        self.0.iter().fold(0, |all, bytes| all.saturating_add(*bytes))
     }
 
     /// What it shows as.
@@ -96,7 +97,8 @@ impl Share {
 
     /// Frames, of whatever kind, for how full a segment is.
     pub(super) fn filled(&self) -> u64 {
-        self.total() - self.of(Kind::Unwritten) - self.of(Kind::Missing) - self.of(Kind::Torn)
+        let empty = [Kind::Unwritten, Kind::Missing, Kind::Torn].map(|kind| self.of(kind));
+        empty.into_iter().fold(self.total(), u64::saturating_sub)
     }
 }
 

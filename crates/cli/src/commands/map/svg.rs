@@ -96,7 +96,7 @@ impl Layout {
     fn x_of(self, survey: &Survey, index: usize, lsn: u64) -> f64 {
         let slot = &survey.slots[index];
         let within = lsn.clamp(slot.base, slot.end) - slot.base;
-        self.x(index, within as f64 / (slot.end - slot.base) as f64)
+        self.x(index, within as f64 / (slot.end - slot.base).max(1) as f64)
     }
 }
 
@@ -231,7 +231,7 @@ fn hint(first: &Slot, last: &Slot, from: u64, to: u64, share: &Share) -> String 
         _ => format!("{} {:.1}%", kind.word(), share.of(*kind) as f64 * 100.0 / all),
     };
     let parts: Vec<String> = there.iter().map(part).collect();
-    format!("{segments}\nLSN {from} to {to} ({})\n{}", bytes(to - from), parts.join(", "))
+    format!("{segments}\nLSN {from} to {to} ({})\n{}", bytes(to.saturating_sub(from)), parts.join(", "))
 }
 
 /// What is wrong with a segment, exactly where it is.

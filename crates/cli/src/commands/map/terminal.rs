@@ -169,8 +169,8 @@ fn flags(survey: &Survey, layout: Layout, row: usize, part: usize, cells: usize)
             continue;
         }
         let slot = &survey.slots[index];
-        let within =
-            u128::from(mark.lsn - slot.base) * layout.cells() as u128 / u128::from(slot.end - slot.base);
+        let within = u128::from(mark.lsn - slot.base) * layout.cells() as u128
+            / u128::from((slot.end - slot.base).max(1));
         let cell = (index % layout.slots_per_row) * layout.cells() + within as usize;
         let cell = (cell / layout.slots_per_cell()).min(cells.saturating_sub(1));
         if cell / layout.columns == part {
@@ -194,6 +194,10 @@ fn flags(survey: &Survey, layout: Layout, row: usize, part: usize, cells: usize)
         }
         line += flag;
         last = column;
+    }
+    // A line for each follows below the picture.
+    if line.chars().count() > layout.columns {
+        line = line.chars().take(layout.columns - 1).collect::<String>() + "…";
     }
     line
 }
