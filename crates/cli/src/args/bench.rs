@@ -42,11 +42,11 @@ pub(crate) struct Bench {
 pub(crate) enum Policy {
     /// When the record is published
     None,
-    /// The same; a thread syncs every 10 ms
+    /// When the record is published; a thread syncs every 10 ms
     Periodic,
     /// When it is durable; who comes while a sync runs shares the next one
     Grouped,
-    /// When it is durable
+    /// When it is durable, by a sync that begins at once
     Immediate,
 }
 

@@ -81,3 +81,20 @@ fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
         renamed => Ok(renamed?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_come_to_exist_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, other] = ["file", "other"].map(|name| folder.path().join(name));
+        save(&file, b"first").unwrap();
+        assert!(save(&file, b"second").is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), b"first");
+        save(&other, b"second").unwrap();
+        // What was written for the one that failed is gone.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}
