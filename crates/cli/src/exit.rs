@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use tidelog::ErrorKind;
@@ -138,6 +139,11 @@ impl Fail {
 impl fmt::Display for Fail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // The library names its own way to make one.
+            Self::Log(error) if error.kind() == ErrorKind::NotFound => {
+                let path = error.path().unwrap_or(Path::new("")).display();
+                write!(f, "there is no log in {path}; `tidelog append --create` makes one")
+            }
             Self::Log(error) => error.fmt(f),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
             Self::Usage(what) | Self::NotFound(what) => f.write_str(what),

@@ -6,6 +6,7 @@ mod commands;
 mod decode;
 mod exit;
 mod out;
+mod parallel;
 mod picture;
 mod problem;
 mod progress;

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use tidelog::inspect::{Frame, FrameKind, SegmentInfo};
+use tidelog::kv::Entry;
 
 use crate::args::{Kind, Select};
 
@@ -15,6 +16,11 @@ pub(crate) fn kind_word(kind: FrameKind) -> &'static str {
         FrameKind::Padding => "padding",
         _ => "unknown",
     }
+}
+
+/// A record of `tidelog::kv` whose key begins with `prefix`.
+fn has_key(payload: &[u8], prefix: &[u8]) -> bool {
+    Entry::decode(payload).is_ok_and(|entry| entry.key.starts_with(prefix))
 }
 
 impl Select {
@@ -44,6 +50,7 @@ impl Select {
         kind && self.from.is_none_or(|from| lsn >= from)
             && self.to.is_none_or(|to| lsn < to)
             && self.prefix.as_ref().is_none_or(|prefix| frame.payload.starts_with(prefix.as_bytes()))
+            && self.key_prefix.as_ref().is_none_or(|prefix| has_key(frame.payload, prefix.as_bytes()))
             && self.grep.as_ref().is_none_or(|regex| regex.is_match(frame.payload))
     }
 }

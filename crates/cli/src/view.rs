@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tidelog::inspect::{Files, Inspector, LockInfo, SegmentInfo, SegmentState};
 use tidelog::{Error, Lsn, RecoveryReport};
 
+use crate::args::Global;
 use crate::exit::Fail;
 
 /// What a command looks at.
@@ -20,10 +21,18 @@ pub(crate) struct View {
 }
 
 /// The directory that a command is about.
-pub(crate) fn directory(given: Option<&PathBuf>) -> Result<&Path, Fail> {
-    given.map(PathBuf::as_path).ok_or_else(|| {
+pub(crate) fn directory(global: &Global) -> Result<PathBuf, Fail> {
+    let given = global.dir.as_ref().ok_or_else(|| {
         Fail::Usage("no log was named; give its directory with --dir, or set TIDELOG_DIR".to_owned())
-    })
+    })?;
+    match global.partition {
+        Some(id) => Ok(given.join(format!("{id:020}.part"))),
+        None if given.join("partitions.meta").exists() => Err(Fail::Usage(format!(
+            "{} is a root of partitions, each a log of its own: name one with --partition",
+            given.display()
+        ))),
+        None => Ok(given.clone()),
+    }
 }
 
 impl View {

@@ -45,6 +45,9 @@ pub(crate) struct Global {
     /// The log's directory
     #[arg(short = 'd', long, value_name = "DIR", env = "TIDELOG_DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
+    /// The directory is a root of partitions, and this one's log is meant
+    #[arg(long, value_name = "ID", global = true)]
+    pub(crate) partition: Option<u64>,
     /// One JSON object, or one on each line, with a schema version
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -63,7 +66,11 @@ impl Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The log at a glance: where it begins and ends, its writer, its segments, its cursors
-    Info,
+    Info {
+        /// Count the records of each segment, too: reads all of the log
+        #[arg(long)]
+        count: bool,
+    },
     /// Check headers, checksums, continuity and batches, on all processors
     Verify(Verify),
     /// Print records, oldest first

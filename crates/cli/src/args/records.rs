@@ -45,6 +45,9 @@ pub(crate) struct Select {
     /// Only payloads that begin so
     #[arg(long, value_name = "TEXT")]
     pub(crate) prefix: Option<String>,
+    /// Only key-value records whose key begins so
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) key_prefix: Option<String>,
     /// Only frames of this kind
     #[arg(short = 't', long = "type", value_name = "KIND", default_value = "records")]
     pub(crate) kind: Kind,

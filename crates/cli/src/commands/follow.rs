@@ -78,6 +78,7 @@ fn last(view: &View, options: &Tail, global: &Global, out: &mut Out) -> Result<(
         limit: None,
         grep: None,
         prefix: None,
+        key_prefix: None,
         kind: Kind::Records,
     };
     let show = crate::args::Show {

@@ -1,15 +1,19 @@
 //! `info`: the log at a glance.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
-use tidelog::inspect::{FORMAT_VERSION, Files, Inspector, SegmentInfo, SegmentState};
-use tidelog::{CursorInfo, LastClose};
+use tidelog::inspect::{FORMAT_VERSION, Files, FrameCounts, Inspector, Opening, SegmentInfo, SegmentState};
+use tidelog::{CursorInfo, LastClose, Lsn};
 
 use crate::args::Global;
 use crate::color::{Colors, Tone};
 use crate::decode::hex;
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
+use crate::parallel;
 use crate::problem::Problem;
 use crate::units::{bytes, time};
 use crate::view::View;
@@ -62,18 +66,37 @@ pub(crate) fn structure_problems(view: &View) -> Vec<Problem> {
     problems
 }
 
-pub(super) fn run(view: &View, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
+/// What was counted, by the segments' bases.
+type Counts = BTreeMap<Lsn, FrameCounts>;
+
+pub(super) fn run(view: &View, count: bool, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
+    let counts = count.then(|| count_all(view));
     let problems = structure_problems(view);
     let cursors = view.inspector.cursors(view.end)?;
     let broken = cursors.iter().filter_map(|cursor| cursor.state.as_ref().err()).map(Outcome::of);
     let outcome =
         problems.iter().map(|problem| problem.outcome).chain(broken).max().unwrap_or(Outcome::Clean);
     if global.json {
-        out.json(to_json(view, &cursors, &problems, outcome))?;
+        out.json(to_json(view, counts.as_ref(), &cursors, &problems, outcome))?;
     } else {
-        print(view, &cursors, &problems, global.colors(), out)?;
+        print(view, counts.as_ref(), &cursors, &problems, global.colors(), out)?;
     }
     Ok(outcome)
+}
+
+/// The records of each segment, those behind damage included. What is damaged, `verify` tells.
+fn count_all(view: &View) -> Counts {
+    let counts = parallel::each(view.written().collect(), parallel::threads(None), |segment| {
+        let mut counts = FrameCounts::default();
+        if let Ok(frames) = view.inspector.frames(segment.base) {
+            let limit = if view.is_live() { segment.end } else { view.end };
+            let mut frames = frames.until(limit);
+            // A block that cannot be read is stepped over as damage is.
+            while frames.count(&mut counts).is_ok() && matches!(frames.resume(), Ok(Some(_))) {}
+        }
+        ControlFlow::Continue((segment.base, counts))
+    });
+    counts.into_iter().collect()
 }
 
 fn last_close(view: &View) -> &'static str {
@@ -89,7 +112,13 @@ fn last_close(view: &View) -> &'static str {
     }
 }
 
-fn to_json(view: &View, cursors: &[CursorInfo], problems: &[Problem], outcome: Outcome) -> Value {
+fn to_json(
+    view: &View,
+    counts: Option<&Counts>,
+    cursors: &[CursorInfo],
+    problems: &[Problem],
+    outcome: Outcome,
+) -> Value {
     let meta = view.inspector.meta();
     json!({
         "command": "info",
@@ -107,7 +136,8 @@ fn to_json(view: &View, cursors: &[CursorInfo], problems: &[Problem], outcome: O
             "last_pid": view.lock.noted_pid,
             "sync_failed": view.lock.poisoned,
         },
-        "segments": view.files.segments.iter().map(segment_json).collect::<Vec<_>>(),
+        "segments": view.files.segments.iter()
+            .map(|segment| segment_json(segment, counts)).collect::<Vec<_>>(),
         "missing": view.files.missing.iter()
             .map(|gap| json!({"start": gap.start.get(), "end": gap.end.get()})).collect::<Vec<_>>(),
         "spares": view.files.spares,
@@ -133,7 +163,8 @@ pub(super) fn marked_durable(inspector: &Inspector, files: &Files) -> u64 {
     marks.flatten().max().unwrap_or_default().max(inspector.meta().proven_durable.get())
 }
 
-fn segment_json(segment: &SegmentInfo) -> Value {
+fn segment_json(segment: &SegmentInfo, counts: Option<&Counts>) -> Value {
+    let counts = counts.and_then(|counts| counts.get(&segment.base));
     let header = segment.header.as_ref().ok();
     let mark = header.and_then(|header| header.tail_mark);
     json!({
@@ -144,6 +175,8 @@ fn segment_json(segment: &SegmentInfo) -> Value {
         "state": state_word(segment.state),
         "file_bytes": segment.file_bytes,
         "allocated_bytes": segment.allocated_bytes,
+        "records": counts.map(|counts| counts.records),
+        "payload_bytes": counts.map(|counts| counts.payload_bytes),
         "created": header.and_then(|header| header.created).map(time),
         "sealed": mark.and_then(|mark| mark.sealed).map(time),
         "tail_mark": mark.map(|mark| json!({
@@ -154,7 +187,7 @@ fn segment_json(segment: &SegmentInfo) -> Value {
             "number": opening.number,
             "start": opening.start.get(),
             "opened": opening.opened.map(time),
-            "checksum": format!("{:?}", opening.checksum).to_lowercase(),
+            "checksum": checksum(opening),
             "acknowledges_durable": opening.acks_durable,
             "this_boot": opening.this_boot,
         })).collect::<Vec<_>>()),
@@ -178,6 +211,7 @@ pub(super) fn cursor_json(cursor: &CursorInfo) -> Value {
 
 fn print(
     view: &View,
+    counts: Option<&Counts>,
     cursors: &[CursorInfo],
     problems: &[Problem],
     colors: Colors,
@@ -215,8 +249,14 @@ fn print(
             view.files.spares
         ),
     )?;
+    if let Some(opening) = last_opening(view) {
+        let acks =
+            if opening.acks_durable { "durable when they return" } else { "published when they return" };
+        let at = opening.opened.map_or_else(|| "at a time not noted".to_owned(), time);
+        line("opened", &format!("{at}, number {}: {}, appends {acks}", opening.number, checksum(opening)))?;
+    }
     out.line("")?;
-    out.line(&segment_table(view).to_string())?;
+    out.line(&segment_table(view, counts).to_string())?;
     if !cursors.is_empty() {
         out.line("")?;
         out.line(&cursor_table(cursors).to_string())?;
@@ -242,25 +282,47 @@ pub(super) fn table(header: &[&str], numbers: std::ops::Range<usize>) -> Table {
     table
 }
 
-fn segment_table(view: &View) -> Table {
-    let mut table =
-        table(&["SEGMENT", "BASE", "END", "ALLOCATED", "STATE", "MADE", "SEALED", "DURABLE TO"], 0..4);
+/// The newest opening by a writer that the segments note.
+fn last_opening(view: &View) -> Option<&Opening> {
+    let headers = view.files.segments.iter().filter_map(|segment| segment.header.as_ref().ok());
+    headers.flat_map(|header| &header.openings).max_by_key(|opening| opening.number)
+}
+
+fn checksum(opening: &Opening) -> String {
+    format!("{:?}", opening.checksum).to_lowercase()
+}
+
+fn segment_table(view: &View, counts: Option<&Counts>) -> Table {
+    const FIRST: [&str; 4] = ["SEGMENT", "BASE", "END", "ALLOCATED"];
+    const COUNTED: [&str; 2] = ["RECORDS", "PAYLOADS"];
+    const LAST: [&str; 4] = ["STATE", "MADE", "SEALED", "DURABLE TO"];
+    let counted: &[&str] = if counts.is_some() { &COUNTED } else { &[] };
+    let numbers = FIRST.len() + counted.len();
+    let mut table = table(&[&FIRST, counted, &LAST].concat(), 0..numbers);
     for segment in &view.files.segments {
         let header = segment.header.as_ref().ok();
         let mark = header.and_then(|header| header.tail_mark);
         let durable = mark.filter(|mark| mark.durable).map(|mark| mark.end);
         let durable = durable.max(header.and_then(|header| header.durable_hint));
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        table.add_row([
+        let mut row = vec![
             segment.number.to_string(),
             segment.base.to_string(),
             segment.end.to_string(),
             bytes(segment.allocated_bytes),
+        ];
+        if let Some(counts) = counts {
+            let counts = counts.get(&segment.base);
+            row.push(or_dash(counts.map(|counts| counts.records.to_string())));
+            row.push(or_dash(counts.map(|counts| bytes(counts.payload_bytes))));
+        }
+        row.extend([
             state_word(segment.state).to_owned(),
             or_dash(header.and_then(|header| header.created).map(time)),
             or_dash(mark.and_then(|mark| mark.sealed).map(time)),
             or_dash(durable.map(|lsn| lsn.to_string())),
         ]);
+        table.add_row(row);
     }
     table
 }

@@ -25,9 +25,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
         Command::Man { out: folder } => pages::manual(folder.as_deref(), &mut out),
         Command::Bench(options) => bench::run(options, &args.global, &mut out),
         command => {
-            let directory = directory(args.global.dir.as_ref())?;
+            let directory = &*directory(&args.global)?;
             match command {
-                Command::Info => info::run(&View::open(directory)?, &args.global, &mut out),
+                Command::Info { count } => info::run(&View::open(directory)?, *count, &args.global, &mut out),
                 Command::Verify(verify) => {
                     verify::run(&View::open(directory)?, verify, &args.global, &mut out)
                 }

@@ -1,6 +1,6 @@
 //! `verify`: every frame of every segment, on all processors, by `pread`.
 
-use std::sync::Mutex;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
@@ -13,6 +13,7 @@ use crate::args::{Global, Verify};
 use crate::color::{Colors, Tone};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
+use crate::parallel;
 use crate::problem::Problem;
 use crate::progress;
 use crate::units::bytes;
@@ -107,47 +108,13 @@ fn read_all(view: &View, options: &Verify, global: &Global, tally: &mut Tally) {
     let total =
         wanted.iter().map(|segment| segment.end.min(view.end).get().saturating_sub(segment.base.get())).sum();
     let bar = progress::bar(total, !global.json);
-    let parts = on_threads(wanted, options.threads, |segment| {
+    let parts = parallel::each(wanted, parallel::threads(options.threads), |segment| {
         let part = read_segment(view, segment, options, &bar);
-        let enough = options.fail_fast && !part.problems.is_empty();
-        (part, enough)
+        let stop = options.fail_fast && !part.problems.is_empty();
+        if stop { ControlFlow::Break(part) } else { ControlFlow::Continue(part) }
     });
     bar.finish_and_clear();
-    for part in parts {
-        tally.add(part);
-    }
-}
-
-/// Reads segments on several threads, by default on all processors, until one of them says that it is enough. The results
-/// come in no order.
-pub(super) fn on_threads<T: Send>(
-    segments: Vec<&SegmentInfo>,
-    threads: Option<usize>,
-    read: impl Fn(&SegmentInfo) -> (T, bool) + Sync,
-) -> Vec<T> {
-    let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
-    let threads = threads.unwrap_or(1).clamp(1, segments.len().max(1));
-    let queue = Mutex::new(segments.into_iter());
-    let found = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().map_or(None, |mut queue| queue.next());
-                    let Some(segment) = next else { break };
-                    let (part, enough) = read(segment);
-                    if let Ok(mut found) = found.lock() {
-                        found.push(part);
-                    }
-                    if enough && let Ok(mut queue) = queue.lock() {
-                        // The others find nothing left.
-                        queue.by_ref().for_each(drop);
-                    }
-                }
-            });
-        }
-    });
-    found.into_inner().unwrap_or_default()
+    parts.into_iter().for_each(|part| tally.add(part));
 }
 
 fn read_segment(view: &View, segment: &SegmentInfo, options: &Verify, bar: &ProgressBar) -> Tally {

@@ -190,3 +190,65 @@ fn usage_colours_and_pages() {
     assert_eq!(run(dir.path(), &["man", "--out", pages.path().to_str().unwrap()]).code, 0);
     assert!(pages.path().join("tidelog-verify.1").exists());
 }
+
+#[test]
+fn a_partition_is_named_by_its_number() {
+    let root = tempfile::tempdir().unwrap();
+    let partitions = tidelog::PartitionOptions::new().open(root.path()).unwrap();
+    partitions.get(7).unwrap().append(b"of seven").unwrap();
+    partitions.close().unwrap();
+    let ran = run(root.path(), &["info"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("--partition"), "{ran:?}");
+    let ran = run(root.path(), &["get", "0", "--partition", "7"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "of seven"));
+    let ran = run(root.path(), &["info", "--partition", "8"]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.err.contains("00000000000000000008.part"), "{ran:?}");
+}
+
+#[test]
+fn info_counts_the_records_of_each_segment() {
+    let (dir, all) = closed();
+    let told = run(dir.path(), &["info", "--count", "--json"]).json();
+    for segment in told["segments"].as_array().unwrap() {
+        let range = segment["base"].as_u64().unwrap()..segment["end"].as_u64().unwrap();
+        let inside = all.iter().filter(|(lsn, _)| range.contains(&lsn.get()));
+        let (records, bytes) = inside.fold((0, 0), |sum, (_, bytes)| (sum.0 + 1, sum.1 + bytes.len()));
+        assert_eq!(
+            (&segment["records"], &segment["payload_bytes"]),
+            (&json!(records), &json!(bytes)),
+            "{told}"
+        );
+    }
+    let table = run(dir.path(), &["info", "--count"]).out;
+    assert!(table.contains("RECORDS"), "{table}");
+    // Without being asked it does not read the log.
+    assert_eq!(run(dir.path(), &["info", "--json"]).json()["segments"][0]["records"], json!(null));
+}
+
+#[test]
+fn key_value_records_are_found_by_their_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = crate::support::options().open(dir.path()).unwrap();
+    let mut bytes = Vec::new();
+    for number in 0..30 {
+        bytes.clear();
+        let key = format!("user-{number}");
+        // The value is first in the payload: a prefix of the payload says nothing of the key.
+        tidelog::kv::Entry::put(key.as_bytes(), b"user-1", 7).encode(&mut bytes).unwrap();
+        log.append(&bytes).unwrap();
+    }
+    log.append(b"user-1, but no key-value record").unwrap();
+    log.close().unwrap();
+    let ran = run(dir.path(), &["dump", "--key-prefix", "user-1", "--decode", "kv", "--json"]);
+    let keys: Vec<_> =
+        ran.lines().iter().map(|line| line["payload"]["put"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        keys,
+        [
+            "user-1", "user-10", "user-11", "user-12", "user-13", "user-14", "user-15", "user-16", "user-17",
+            "user-18", "user-19"
+        ]
+    );
+}

@@ -147,8 +147,9 @@ pub(crate) fn place(lsn: Lsn) -> (String, usize) {
 }
 
 /// All commands that only read.
-pub(crate) const READING: [&[&str]; 15] = [
+pub(crate) const READING: [&[&str]; 16] = [
     &["info"],
+    &["info", "--count"],
     &["info", "--json"],
     &["verify"],
     &["verify", "--quick"],

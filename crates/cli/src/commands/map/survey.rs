@@ -1,5 +1,7 @@
 //! Reads what is drawn, segment by segment.
 
+use std::ops::ControlFlow;
+
 use tidelog::Lsn;
 use tidelog::inspect::{Frame, FrameKind, Frames, MissingSegments, SegmentInfo, SegmentState};
 
@@ -8,6 +10,7 @@ use super::super::verify::{self, Tally};
 use super::cells::{Kind, Share, Slot};
 use crate::args::{Global, Map};
 use crate::exit::{Fail, Outcome};
+use crate::parallel;
 use crate::problem::Problem;
 use crate::progress;
 use crate::view::View;
@@ -115,10 +118,10 @@ impl Survey {
         let wanted: Vec<&SegmentInfo> = view.written().filter(|segment| segment.header.is_ok()).collect();
         let bytes = wanted.iter().map(|segment| segment.end.get() - segment.base.get()).sum();
         let bar = progress::bar(bytes, !global.json);
-        let parts = verify::on_threads(wanted, options.threads, |segment| {
+        let parts = parallel::each(wanted, parallel::threads(options.threads), |segment| {
             let part = self.read_segment(view, segment);
             bar.inc(segment.end.get() - segment.base.get());
-            (part, false)
+            ControlFlow::Continue(part)
         });
         bar.finish_and_clear();
         parts.into_iter().flatten().collect()
@@ -155,12 +158,11 @@ impl Survey {
         let torn = view.foreseen.iter().flatten().find(|report| report.torn_tail.is_some());
         self.torn =
             torn.map(|report| (report.end.get(), report.end.get().saturating_add(report.truncated_bytes)));
-        let lost = self.problems.iter().filter(|problem| problem.outcome != Outcome::TornTail);
-        let lost: Vec<(u64, u64)> =
-            lost.filter_map(|problem| Some((problem.lsn?, problem.lost_to?))).collect();
         for slot in &mut self.slots {
-            if slot.segment.is_some() {
-                lost.iter().for_each(|(from, to)| slot.put(*from, *to, Kind::Damaged));
+            let lost: Vec<_> =
+                lost(&self.problems, slot.segment.as_ref()).map(|(from, to, _)| (from, to)).collect();
+            for (from, to) in lost {
+                slot.put(from, to, Kind::Damaged);
             }
             for (from, to) in &self.unpublished {
                 slot.put(*from, *to, Kind::Unpublished);
@@ -229,6 +231,23 @@ impl Survey {
         }
         states
     }
+}
+
+/// What is lost of a segment, and why. By its file where one is named: a file whose name fits no place in the log lies over
+/// another's range.
+pub(super) fn lost<'a>(
+    problems: &'a [Problem],
+    segment: Option<&'a SegmentInfo>,
+) -> impl Iterator<Item = (u64, u64, &'a str)> {
+    let of = move |(from, to, problem): &(u64, u64, &Problem)| {
+        problem.outcome != Outcome::TornTail
+            && segment.is_some_and(|own| {
+                let meets = *from < own.end.get() && *to > own.base.get();
+                meets && problem.path.as_ref().is_none_or(|path| *path == own.path)
+            })
+    };
+    let ranges = problems.iter().filter_map(|problem| Some((problem.lsn?, problem.lost_to?, problem)));
+    ranges.filter(of).map(|(from, to, problem)| (from, to, problem.message.as_str()))
 }
 
 /// Adds the frames to the cells, up to where they end. Those of a batch count when it is whole.

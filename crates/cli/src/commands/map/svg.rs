@@ -1,7 +1,7 @@
 //! The map as one picture: a bar for each segment, or where there are many of them a box.
 
 use super::cells::{Kind, Share, Slot};
-use super::survey::Survey;
+use super::survey::{Survey, lost};
 use crate::picture::svg::{Drawing, MARGIN, WIDTH, clipped, text_width, wrapped};
 use crate::units::{bytes, time};
 
@@ -261,10 +261,8 @@ fn overlay(drawing: &mut Drawing, layout: Layout, survey: &Survey, index: usize)
         put(Kind::Unpublished, *from, *to, "a claim that is not published", &mut last);
     }
     let mut last = 0.0;
-    for problem in &survey.problems {
-        if let (Some(from), Some(to)) = (problem.lsn, problem.lost_to) {
-            put(Kind::Damaged, from, to, &problem.message, &mut last);
-        }
+    for (from, to, what) in lost(&survey.problems, slot.segment.as_ref()) {
+        put(Kind::Damaged, from, to, what, &mut last);
     }
 }
 
