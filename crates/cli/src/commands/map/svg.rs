@@ -131,7 +131,12 @@ fn headings(drawing: &mut Drawing, layout: Layout) {
         drawing.text("tiny right", 686.0, "FILL");
         drawing.text("tiny", 698.0, "MADE, OR SEALED");
     } else {
+        let each = match layout.slots_per_box {
+            1 => "A BOX IS A SEGMENT".to_owned(),
+            many => format!("A BOX IS {many} SEGMENTS"),
+        };
         drawing.text("tiny right", 76.0, "SEGMENT");
+        drawing.text("tiny", layout.left, &each);
         drawing.text("tiny", 734.0, "MADE, OR SEALED");
     }
     drawing.y += 8.0;
