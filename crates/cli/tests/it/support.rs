@@ -147,7 +147,7 @@ pub(crate) fn place(lsn: Lsn) -> (String, usize) {
 }
 
 /// All commands that only read.
-pub(crate) const READING: [&[&str]; 16] = [
+pub(crate) const READING: [&[&str]; 14] = [
     &["info"],
     &["info", "--count"],
     &["info", "--json"],
@@ -160,8 +160,6 @@ pub(crate) const READING: [&[&str]; 16] = [
     &["stats"],
     &["cursor", "list"],
     &["map"],
-    &["map", "--quick", "--json"],
-    &["map", "-o", "svg"],
     &["map", "-o", "html"],
-    &["top", "--count", "2", "--interval", "10ms"],
+    &["top", "--count", "1", "--interval", "10ms"],
 ];
