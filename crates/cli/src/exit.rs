@@ -108,6 +108,7 @@ pub(crate) enum Fail {
     },
     Usage(String),
     NotFound(String),
+    Locked(String),
     /// Who reads our output has had enough.
     ReaderGone,
 }
@@ -119,6 +120,7 @@ impl Fail {
             Self::Io { .. } => Outcome::Io,
             Self::Usage(_) => Outcome::Usage,
             Self::NotFound(_) => Outcome::NotFound,
+            Self::Locked(_) => Outcome::Locked,
             Self::ReaderGone => Outcome::Clean,
         }
     }
@@ -146,7 +148,7 @@ impl fmt::Display for Fail {
             }
             Self::Log(error) => error.fmt(f),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::Usage(what) | Self::NotFound(what) => f.write_str(what),
+            Self::Usage(what) | Self::NotFound(what) | Self::Locked(what) => f.write_str(what),
             Self::ReaderGone => f.write_str("the reader of the output has gone"),
         }
     }

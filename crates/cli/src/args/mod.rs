@@ -5,6 +5,7 @@ mod bench;
 mod cursor;
 mod map;
 mod records;
+mod repair;
 mod tail;
 mod top;
 mod verify;
@@ -14,6 +15,7 @@ pub(crate) use self::bench::{Bench, Policy};
 pub(crate) use self::cursor::Cursor;
 pub(crate) use self::map::{Drawing, Map, Picture};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
+pub(crate) use self::repair::Repair;
 pub(crate) use self::tail::Tail;
 pub(crate) use self::top::Top;
 pub(crate) use self::verify::Verify;
@@ -106,6 +108,7 @@ pub(crate) enum Command {
         /// The first record that must stay
         before: u64,
     },
+    Repair(Repair),
     /// A script that completes this command in a shell
     Completions {
         /// Of this shell

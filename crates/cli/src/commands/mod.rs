@@ -8,6 +8,7 @@ mod follow;
 mod info;
 mod map;
 mod pages;
+mod repair;
 mod stats;
 mod top;
 mod verify;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
+                Command::Repair(options) => repair::run(directory, options, &args.global, &mut out),
                 Command::Completions { .. } | Command::Man { .. } | Command::Bench(_) => Ok(Outcome::Clean),
             }
         }

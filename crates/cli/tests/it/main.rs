@@ -5,6 +5,7 @@ mod damage;
 mod live;
 mod map;
 mod reading;
+mod repair;
 mod support;
 mod top;
 mod transcript;
