@@ -155,6 +155,35 @@ impl Frames {
         self
     }
 
+    /// Begins the walk at `lsn`, where a frame begins or will: the [`position`](Self::position) of an earlier walk, which goes on
+    /// so when the log has grown. Where none begins, the walk ends at once, and [`stop`](Self::stop) says why.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let log = tidelog::Options::new().segment_bytes(1 << 16).open(dir.path())?;
+    /// use tidelog::inspect::Inspector;
+    /// use tidelog::Lsn;
+    ///
+    /// log.append(b"one")?;
+    /// let inspector = Inspector::open(dir.path())?;
+    /// let mut frames = inspector.frames(Lsn::ZERO)?;
+    /// while frames.next_frame()?.is_some() {}
+    ///
+    /// let two = log.append(b"two")?;
+    /// let mut more = inspector.frames(Lsn::ZERO)?.since(frames.position());
+    /// let next = more.next_frame()?.expect("the log has grown");
+    /// assert_eq!((next.lsn, next.payload), (two, &b"two"[..]));
+    /// assert!(more.next_frame()?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn since(mut self, lsn: Lsn) -> Self {
+        let offset = lsn.get().saturating_sub(self.base).min(self.segment_bytes);
+        // Frames begin at multiples of eight.
+        self.offset = offset.checked_next_multiple_of(8).unwrap_or(self.segment_bytes);
+        self
+    }
+
     /// Where the next frame begins, or would.
     #[must_use]
     pub fn position(&self) -> Lsn {

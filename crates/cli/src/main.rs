@@ -7,6 +7,7 @@ mod decode;
 mod exit;
 mod out;
 mod parallel;
+mod picture;
 mod problem;
 mod progress;
 mod select;

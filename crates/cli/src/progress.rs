@@ -15,3 +15,12 @@ pub(crate) fn bar(bytes: u64, wanted: bool) -> ProgressBar {
     }
     bar
 }
+
+/// For a run of so many parts, the one at work being its message.
+pub(crate) fn parts(parts: u64, wanted: bool) -> ProgressBar {
+    let bar = bar(parts, wanted);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}

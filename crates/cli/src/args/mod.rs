@@ -1,17 +1,23 @@
 //! The command line: what all commands take, and the commands. What belongs to one stands in a file of its own.
 
 mod append;
+mod bench;
 mod cursor;
+mod map;
 mod records;
 mod repair;
 mod tail;
+mod top;
 mod verify;
 
 pub(crate) use self::append::{Append, Sync};
+pub(crate) use self::bench::{Bench, Policy};
 pub(crate) use self::cursor::Cursor;
+pub(crate) use self::map::{Drawing, Map, Picture};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
 pub(crate) use self::repair::Repair;
 pub(crate) use self::tail::Tail;
+pub(crate) use self::top::Top;
 pub(crate) use self::verify::Verify;
 
 use std::path::PathBuf;
@@ -84,6 +90,12 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "json")]
         prometheus: bool,
     },
+    /// A picture of the log: what is where, how full, how old, and what is damaged
+    Map(Map),
+    /// What a running writer does, again and again: rates, watermarks, cursors
+    Top(Top),
+    /// Measure what syncs and appends cost on this disk and this machine, in a directory of its own
+    Bench(Bench),
     /// Consumers' positions
     Cursor {
         #[command(subcommand)]

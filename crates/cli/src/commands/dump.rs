@@ -141,7 +141,8 @@ fn gaps(view: &View, options: &Dump, global: &Global) -> Outcome {
             && options.select.to.is_none_or(|wanted| from < wanted)
     };
     let mut outcome = Outcome::Clean;
-    for gap in view.files.missing.iter().filter(|gap| meant(gap.start.get(), gap.end.get())) {
+    let meant = view.files.missing.iter().filter(|gap| meant(gap.start.get(), gap.end.get()));
+    for gap in meant.filter(|gap| !view.was_retired(gap.start)) {
         global.colors().remark(&format!("segments are missing: LSN {} to {}", gap.start, gap.end));
         outcome = outcome.max(Outcome::Gap);
     }
@@ -164,7 +165,10 @@ fn visit(
     };
     let to = options.select.to.unwrap_or(u64::MAX);
     loop {
-        while let Some(frame) = frames.next_frame()? {
+        while let Some(frame) = match frames.next_frame() {
+            Err(_) if view.was_retired(segment.base) => return Ok(outcome),
+            next => next?,
+        } {
             if frame.lsn.get() >= to {
                 return Ok(outcome);
             }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
-use tidelog::inspect::{FORMAT_VERSION, FrameCounts, Opening, SegmentInfo, SegmentState};
+use tidelog::inspect::{FORMAT_VERSION, Files, FrameCounts, Inspector, Opening, SegmentInfo, SegmentState};
 use tidelog::{CursorInfo, LastClose, Lsn};
 
 use crate::args::Global;
@@ -148,15 +148,19 @@ fn to_json(
 }
 
 /// Everything below is known to be durable: by the frames where they were looked at, else by the marks.
-fn durable(view: &View) -> u64 {
-    let headers = view.files.segments.iter().filter_map(|segment| segment.header.as_ref().ok());
+pub(super) fn durable(view: &View) -> u64 {
+    let foreseen = view.foreseen.iter().flatten().map(|report| report.proven_durable.get()).max();
+    foreseen.unwrap_or_default().max(marked_durable(&view.inspector, &view.files))
+}
+
+/// The same by the marks alone.
+pub(super) fn marked_durable(inspector: &Inspector, files: &Files) -> u64 {
+    let headers = files.segments.iter().filter_map(|segment| segment.header.as_ref().ok());
     let marks = headers.flat_map(|header| {
         let mark = header.tail_mark.filter(|mark| mark.durable).map(|mark| mark.end.get());
         [mark, header.durable_hint.map(|hint| hint.get())]
     });
-    let foreseen = view.foreseen.iter().flatten().map(|report| report.proven_durable.get());
-    let known = marks.flatten().chain(foreseen).max().unwrap_or_default();
-    known.max(view.inspector.meta().proven_durable.get())
+    marks.flatten().max().unwrap_or_default().max(inspector.meta().proven_durable.get())
 }
 
 fn segment_json(segment: &SegmentInfo, counts: Option<&Counts>) -> Value {

@@ -1,13 +1,16 @@
 //! The commands.
 
 mod append;
+mod bench;
 mod cursor;
 mod dump;
 mod follow;
 mod info;
+mod map;
 mod pages;
 mod repair;
 mod stats;
+mod top;
 mod verify;
 
 use crate::args::{Args, Command};
@@ -21,6 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
     let outcome = match &args.command {
         Command::Completions { shell } => pages::completions(*shell, &mut out),
         Command::Man { out: folder } => pages::manual(folder.as_deref(), &mut out),
+        Command::Bench(options) => bench::run(options, &args.global, &mut out),
         command => {
             let directory = &*directory(&args.global)?;
             match command {
@@ -34,11 +38,13 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Stats { prometheus } => {
                     stats::run(&View::open(directory)?, *prometheus, &args.global, &mut out)
                 }
+                Command::Map(options) => map::run(&View::open(directory)?, options, &args.global, &mut out),
+                Command::Top(options) => top::run(directory, options, &args.global, &mut out),
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
                 Command::Repair(options) => repair::run(directory, options, &args.global, &mut out),
-                Command::Completions { .. } | Command::Man { .. } => Ok(Outcome::Clean),
+                Command::Completions { .. } | Command::Man { .. } | Command::Bench(_) => Ok(Outcome::Clean),
             }
         }
     }?;

@@ -88,7 +88,10 @@ impl Counts {
         };
         let mut outcome = Outcome::Clean;
         loop {
-            while let Some(frame) = frames.next_frame()? {
+            while let Some(frame) = match frames.next_frame() {
+                Err(_) if view.was_retired(base) => return Ok(outcome),
+                next => next?,
+            } {
                 if frame.kind == FrameKind::Padding {
                     self.padding_bytes += frame.frame_bytes;
                     continue;

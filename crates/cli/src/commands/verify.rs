@@ -21,13 +21,15 @@ use crate::view::View;
 
 /// What was read.
 #[derive(Clone, Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     segments: u64,
     counts: FrameCounts,
     read_bytes: u64,
     /// Claims that never returned, which an opening pads.
     holes: u64,
-    problems: Vec<Problem>,
+    /// Where claims stand that are not published: these, and those that a writer is at.
+    pub(super) unpublished: Vec<(u64, u64)>,
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Tally {
@@ -39,6 +41,7 @@ impl Tally {
         self.counts.padding_bytes += other.counts.padding_bytes;
         self.read_bytes += other.read_bytes;
         self.holes += other.holes;
+        self.unpublished.extend(other.unpublished);
         self.problems.extend(other.problems);
     }
 }
@@ -82,7 +85,7 @@ pub(super) fn run(view: &View, options: &Verify, global: &Global, out: &mut Out)
 }
 
 /// What an opening stumbles over is found again by whoever reads every frame, who can tell what is lost.
-fn without_repeats(problems: Vec<Problem>) -> Vec<Problem> {
+pub(super) fn without_repeats(problems: Vec<Problem>) -> Vec<Problem> {
     let mut kept: Vec<Problem> = Vec::new();
     for problem in problems {
         match kept.iter_mut().find(|known| known.lsn.is_some() && known.lsn == problem.lsn) {
@@ -116,13 +119,18 @@ fn read_all(view: &View, options: &Verify, global: &Global, tally: &mut Tally) {
 
 fn read_segment(view: &View, segment: &SegmentInfo, options: &Verify, bar: &ProgressBar) -> Tally {
     let mut tally = Tally { segments: 1, ..Tally::default() };
-    let limit = match &view.foreseen {
-        Some(Ok(report)) => report.end,
-        // Beside a writer, and where no end can be told, the frames themselves tell.
-        _ => segment.end,
-    };
+    let mut counts = FrameCounts::default();
     match view.inspector.frames(segment.base) {
-        Ok(frames) => walk(view, segment, frames.until(limit), options, &mut tally, bar),
+        Ok(frames) => {
+            let frames = frames.until(limit(view, segment));
+            walk(view, segment, frames, options.fail_fast, &mut tally, &mut |frames| {
+                let from = frames.position();
+                let counted = frames.count(&mut counts);
+                bar.inc(frames.position().get().saturating_sub(from.get()));
+                counted
+            });
+            tally.counts = counts;
+        }
         Err(error) => {
             tally.problems.push(Problem::from(&error).at(segment.base.get(), Some(segment.end.get())));
         }
@@ -133,22 +141,31 @@ fn read_segment(view: &View, segment: &SegmentInfo, options: &Verify, bar: &Prog
     tally
 }
 
-fn walk(
+/// Where the frames of a segment must have ended.
+pub(super) fn limit(view: &View, segment: &SegmentInfo) -> Lsn {
+    match &view.foreseen {
+        Some(Ok(report)) => report.end,
+        // Beside a writer, and where no end can be told, the frames themselves tell.
+        _ => segment.end,
+    }
+}
+
+/// Goes over the frames of a segment, by `go` up to where they end, and judges why they do; then on behind damage and claims
+/// that are not published.
+pub(super) fn walk(
     view: &View,
     segment: &SegmentInfo,
     mut frames: Frames,
-    options: &Verify,
+    fail_fast: bool,
     tally: &mut Tally,
-    bar: &ProgressBar,
+    go: &mut dyn FnMut(&mut Frames) -> tidelog::Result<()>,
 ) {
     loop {
         let from = frames.position();
-        let failed = frames.count(&mut tally.counts).err();
+        let failed = go(&mut frames).err();
         let batch = frames.open_batch();
         let at = frames.position();
-        let read = at.get().saturating_sub(from.get());
-        tally.read_bytes += read;
-        bar.inc(read);
+        tally.read_bytes += at.get().saturating_sub(from.get());
         let mut problem = match (failed, frames.stop()) {
             (Some(error), _) => Problem::from(&error).at(at.get(), None),
             (None, Some(Stop::Corrupt(error))) => Problem::from(error),
@@ -166,13 +183,20 @@ fn walk(
             }
             (None, Some(Stop::Unwritten)) => return,
             // A writer is at it, or was when it died.
-            (None, Some(_)) => match frames.resume() {
-                Ok(Some(_)) => {
-                    tally.holes += 1;
-                    continue;
+            (None, Some(stop)) => {
+                let claimed = match stop {
+                    Stop::Claimed(bytes) => at.get().saturating_add(*bytes),
+                    Stop::Hole(behind) => behind.get(),
+                    _ => at.get(),
+                };
+                let resumed = frames.resume().ok().flatten();
+                tally.unpublished.push((at.get(), resumed.map_or(claimed, Lsn::get)));
+                if resumed.is_none() {
+                    return;
                 }
-                _ => return,
-            },
+                tally.holes += 1;
+                continue;
+            }
         };
         if problem.path.is_none() {
             problem.path = Some(segment.path.clone());
@@ -186,7 +210,7 @@ fn walk(
         }
         problem.lost_to = Some(behind.unwrap_or(segment.end.min(view.end.max(at))).get());
         tally.problems.push(problem);
-        if behind.is_none() || options.fail_fast {
+        if behind.is_none() || fail_fast {
             return;
         }
     }

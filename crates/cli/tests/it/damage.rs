@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tidelog::Lsn;
 
+use crate::map::map;
 use crate::support::{
     Files, HEADER, READING, SEGMENT, closed, files, killed, place, restore, run, segment_name,
 };
@@ -14,6 +15,8 @@ fn verify(files: &Files, code: i32) -> Value {
         run(dir.path(), arguments);
         assert!(crate::support::files(dir.path()) == *files, "{arguments:?} changed the log");
     }
+    // It agrees with what follows.
+    map(dir.path());
     let ran = run(dir.path(), &["verify", "--json"]);
     assert_eq!(ran.code, code, "{ran:?}");
     let plain = run(dir.path(), &["verify"]);

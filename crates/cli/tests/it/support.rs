@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidelog::{Log, Lsn, Options, SyncPolicy};
 
@@ -47,6 +48,15 @@ pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Ran {
     let code = status.code().unwrap_or_else(|| panic!("{arguments:?}: {status}: {err}"));
     assert_ne!(code, 101, "{arguments:?} panicked: {err}");
     Ran { code, out: String::from_utf8_lossy(&stdout).into_owned(), err, raw: stdout }
+}
+
+/// Says that it is done when it goes, so that a failed assertion does not leave a writer at it for ever.
+pub(crate) struct Done<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 pub(crate) fn options() -> Options {
@@ -137,7 +147,7 @@ pub(crate) fn place(lsn: Lsn) -> (String, usize) {
 }
 
 /// All commands that only read.
-pub(crate) const READING: [&[&str]; 11] = [
+pub(crate) const READING: [&[&str]; 14] = [
     &["info"],
     &["info", "--count"],
     &["info", "--json"],
@@ -149,4 +159,7 @@ pub(crate) const READING: [&[&str]; 11] = [
     &["tail"],
     &["stats"],
     &["cursor", "list"],
+    &["map"],
+    &["map", "-o", "html"],
+    &["top", "--count", "1", "--interval", "10ms"],
 ];
