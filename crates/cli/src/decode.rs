@@ -134,6 +134,37 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes of [`base64`]; nothing else is taken.
+pub(crate) fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let (quads, []) = text.as_chunks::<4>() else { return None };
+    let mut bytes = Vec::with_capacity(quads.len() * 3);
+    for (index, quad) in quads.iter().enumerate() {
+        let padding = quad.iter().rev().take_while(|digit| **digit == b'=').count();
+        if padding > 2 || (padding > 0 && index + 1 < quads.len()) {
+            return None;
+        }
+        let mut word = 0_u32;
+        for digit in &quad[..4 - padding] {
+            let six = match digit {
+                b'A'..=b'Z' => digit - b'A',
+                b'a'..=b'z' => digit - b'a' + 26,
+                b'0'..=b'9' => digit - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            word = word << 6 | u32::from(six);
+        }
+        let whole = (word << (6 * padding)).to_be_bytes();
+        let (kept, spare) = whole[1..].split_at(3 - padding);
+        if spare.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        bytes.extend_from_slice(kept);
+    }
+    Some(bytes)
+}
+
 /// The bytes as text on one line: what is not printable, and no UTF-8, as `\n`, `\x1b` and so on.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -194,6 +225,14 @@ mod tests {
             ("\u{ff}", "w78="),
         ] {
             assert_eq!(base64(bytes.as_bytes()), text);
+            assert_eq!(from_base64(text.as_bytes()).as_deref(), Some(bytes.as_bytes()));
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        for len in 0..all.len() {
+            assert_eq!(from_base64(base64(&all[..len]).as_bytes()).as_deref(), Some(&all[..len]));
+        }
+        for text in ["Z", "Zg=", "Zg", "Zg==Zg==", "Zh==", "Z===", "====", "Zm9 ", "Zm-v", "Zm9v\n"] {
+            assert_eq!(from_base64(text.as_bytes()), None, "{text}");
         }
     }
 

@@ -107,6 +107,8 @@ pub(crate) enum Fail {
         source: io::Error,
     },
     Usage(String),
+    /// What was to be read is not what it should be.
+    Input(String),
     NotFound(String),
     /// Who reads our output has had enough.
     ReaderGone,
@@ -116,7 +118,7 @@ impl Fail {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Log(error) => Outcome::of(error),
-            Self::Io { .. } => Outcome::Io,
+            Self::Io { .. } | Self::Input(_) => Outcome::Io,
             Self::Usage(_) => Outcome::Usage,
             Self::NotFound(_) => Outcome::NotFound,
             Self::ReaderGone => Outcome::Clean,
@@ -146,7 +148,7 @@ impl fmt::Display for Fail {
             }
             Self::Log(error) => error.fmt(f),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::Usage(what) | Self::NotFound(what) => f.write_str(what),
+            Self::Usage(what) | Self::Input(what) | Self::NotFound(what) => f.write_str(what),
             Self::ReaderGone => f.write_str("the reader of the output has gone"),
         }
     }

@@ -2,12 +2,14 @@
 
 mod append;
 mod cursor;
+mod port;
 mod records;
 mod tail;
 mod verify;
 
 pub(crate) use self::append::{Append, Sync};
 pub(crate) use self::cursor::Cursor;
+pub(crate) use self::port::{Checksum, Export, Import, PortFormat};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
 pub(crate) use self::tail::Tail;
 pub(crate) use self::verify::Verify;
@@ -89,6 +91,10 @@ pub(crate) enum Command {
     },
     /// Append records: each line of standard input, or each file. Opens the log as a writer
     Append(Append),
+    /// Write records to a file or standard output, so that `import` makes the same records of them, batches as batches
+    Export(Export),
+    /// Append what `export` wrote, or a column of a table. Opens the log as a writer
+    Import(Import),
     /// Drop the segments that lie wholly before an LSN. Opens the log as a writer; ends with 6 where a cursor holds them
     Retire {
         /// The first record that must stay

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 use tidelog::inspect::{Frame, FrameKind, SegmentInfo, Stop};
 
+use super::walk::{Seen, Walk};
 use crate::args::{Dump, Format, Global, Show};
 use crate::decode::{Decode, hex};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
-use crate::problem::Problem;
 use crate::select::kind_word;
 use crate::view::View;
 
@@ -85,9 +85,8 @@ type Kept = (u64, FrameKind, Vec<u8>);
 
 pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
     let mut printer = Printer::new(&options.show, global);
-    let mut outcome = gaps(view, options, global);
-    let segments: Vec<&SegmentInfo> =
-        view.written().filter(|segment| options.select.may_lie_in(segment)).collect();
+    let mut walk = Walk::new(view, &options.select, global);
+    let segments = walk.segments();
     if let Some(wanted) =
         options.tail.or_else(|| options.reverse.then(|| options.select.limit.unwrap_or(usize::MAX)))
     {
@@ -99,13 +98,13 @@ pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -
                 break;
             }
             let mut last = VecDeque::new();
-            outcome = outcome.max(visit(view, segment, options, global, &mut |frame| {
+            visit(&mut walk, segment, options, &mut |frame| {
                 if last.len() == left {
                     last.pop_front();
                 }
                 last.push_back((frame.lsn.get(), frame.kind, frame.payload.to_vec()));
                 Ok(true)
-            })?);
+            })?;
             left -= last.len();
             if options.reverse {
                 for (lsn, kind, payload) in last.iter().rev() {
@@ -118,97 +117,35 @@ pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -
         for (lsn, kind, payload) in kept.iter().rev().flatten() {
             printer.print(*lsn, kind_word(*kind), payload, out)?;
         }
-        return Ok(outcome);
+        return Ok(walk.outcome);
     }
     let mut left = options.select.limit.unwrap_or(usize::MAX);
     for segment in segments {
         if left == 0 {
             break;
         }
-        outcome = outcome.max(visit(view, segment, options, global, &mut |frame| {
+        visit(&mut walk, segment, options, &mut |frame| {
             printer.print(frame.lsn.get(), kind_word(frame.kind), frame.payload, out)?;
             left -= 1;
             Ok(left > 0)
-        })?);
+        })?;
     }
-    Ok(outcome)
+    Ok(walk.outcome)
 }
 
-/// Segments that should be there and are not, or do not read back.
-fn gaps(view: &View, options: &Dump, global: &Global) -> Outcome {
-    let meant = |from: u64, to: u64| {
-        options.select.from.is_none_or(|wanted| to > wanted)
-            && options.select.to.is_none_or(|wanted| from < wanted)
-    };
-    let mut outcome = Outcome::Clean;
-    for gap in view.files.missing.iter().filter(|gap| meant(gap.start.get(), gap.end.get())) {
-        global.colors().remark(&format!("segments are missing: LSN {} to {}", gap.start, gap.end));
-        outcome = outcome.max(Outcome::Gap);
-    }
-    outcome
-}
-
-/// Shows a segment's frames to `show`, as long as it wants them; what is damaged is told on standard error, and stepped over.
+/// Shows the frames of a segment that were asked for to `show`, as long as it wants them.
 fn visit(
-    view: &View,
+    walk: &mut Walk<'_>,
     segment: &SegmentInfo,
     options: &Dump,
-    global: &Global,
     show: &mut dyn FnMut(&Frame<'_>) -> Result<bool, Fail>,
-) -> Result<Outcome, Fail> {
-    let mut outcome = Outcome::Clean;
-    let mut frames = match view.inspector.frames(segment.base) {
-        Ok(frames) => frames.until(limit(view, segment)),
-        Err(_) if view.was_retired(segment.base) => return Ok(outcome),
-        Err(error) => return Ok(tell(&Problem::from(&error), global)),
-    };
+) -> Result<(), Fail> {
     let to = options.select.to.unwrap_or(u64::MAX);
-    loop {
-        while let Some(frame) = frames.next_frame()? {
-            if frame.lsn.get() >= to {
-                return Ok(outcome);
-            }
-            if options.select.takes(&frame) && !show(&frame)? {
-                return Ok(outcome);
-            }
-        }
-        match frames.stop() {
-            Some(Stop::Corrupt(error)) => {
-                let (problem, from) = (Problem::from(error), frames.position());
-                if view.was_retired(segment.base) {
-                    return Ok(outcome);
-                }
-                let behind = frames.resume()?;
-                let lost = behind.unwrap_or(segment.end);
-                if from.get() < to && options.select.from.is_none_or(|wanted| lost.get() > wanted) {
-                    outcome = outcome.max(tell(&problem, global));
-                    global.colors().remark(&format!("lost: LSN {from} to {lost}"));
-                }
-                if behind.is_none() {
-                    return Ok(outcome);
-                }
-            }
-            Some(Stop::Hole(_) | Stop::Claimed(_)) if !view.is_live() => {
-                if frames.resume()?.is_none() {
-                    return Ok(outcome);
-                }
-            }
-            _ => return Ok(outcome),
-        }
-    }
-}
-
-fn tell(problem: &Problem, global: &Global) -> Outcome {
-    global.colors().remark(&problem.message);
-    problem.outcome
-}
-
-/// Where an opening would end the log; elsewhere the frames tell.
-fn limit(view: &View, segment: &SegmentInfo) -> tidelog::Lsn {
-    match &view.foreseen {
-        Some(Ok(report)) => report.end,
-        _ => segment.end,
-    }
+    walk.segment(segment, &mut |seen| match seen {
+        Seen::Frame(frame) if frame.lsn.get() >= to => Ok(false),
+        Seen::Frame(frame) if options.select.takes(frame) => show(frame),
+        _ => Ok(true),
+    })
 }
 
 pub(super) fn get(view: &View, lsn: u64, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {

@@ -3,11 +3,14 @@
 mod append;
 mod cursor;
 mod dump;
+mod export;
 mod follow;
+mod import;
 mod info;
 mod pages;
 mod stats;
 mod verify;
+mod walk;
 
 use crate::args::{Args, Command};
 use crate::exit::{Fail, Outcome};
@@ -35,6 +38,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 }
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
+                Command::Export(options) => {
+                    export::run(&View::open(directory)?, options, &args.global, &mut out)
+                }
+                Command::Import(options) => import::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
                 Command::Completions { .. } | Command::Man { .. } => Ok(Outcome::Clean),
             }

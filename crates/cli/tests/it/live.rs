@@ -74,9 +74,16 @@ fn commands_that_change_the_log_are_refused_beside_a_writer() {
     let dir = tempfile::tempdir().unwrap();
     let log = options().open(dir.path()).unwrap();
     fill(&log);
-    for arguments in
-        [&["cursor", "set", "indexer", "0"][..], &["cursor", "rm", "indexer"], &["append"], &["retire", "0"]]
-    {
+    let export = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(export.path(), run(dir.path(), &["export"]).raw).unwrap();
+    let import = ["import", export.path().to_str().unwrap()];
+    for arguments in [
+        &["cursor", "set", "indexer", "0"][..],
+        &["cursor", "rm", "indexer"],
+        &["append"],
+        &["retire", "0"],
+        &import,
+    ] {
         let before = files(dir.path()).remove("indexer.cursor");
         let ran = run(dir.path(), arguments);
         assert_eq!(ran.code, 6, "{arguments:?}: {ran:?}");

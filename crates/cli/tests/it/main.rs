@@ -2,6 +2,7 @@
 
 mod damage;
 mod live;
+mod port;
 mod reading;
 mod support;
 mod transcript;

@@ -137,7 +137,7 @@ pub(crate) fn place(lsn: Lsn) -> (String, usize) {
 }
 
 /// All commands that only read.
-pub(crate) const READING: [&[&str]; 11] = [
+pub(crate) const READING: [&[&str]; 14] = [
     &["info"],
     &["info", "--count"],
     &["info", "--json"],
@@ -145,6 +145,9 @@ pub(crate) const READING: [&[&str]; 11] = [
     &["verify", "--quick"],
     &["dump", "-o", "hex"],
     &["dump", "--tail", "3", "--json"],
+    &["export"],
+    &["export", "--format", "lengths"],
+    &["export", "--format", "csv"],
     &["get", "0"],
     &["tail"],
     &["stats"],
