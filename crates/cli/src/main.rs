@@ -13,6 +13,7 @@ mod problem;
 mod progress;
 mod select;
 mod units;
+mod unpack;
 mod view;
 
 use std::process::ExitCode;

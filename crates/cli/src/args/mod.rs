@@ -10,7 +10,7 @@ mod verify;
 pub(crate) use self::append::{Append, Sync};
 pub(crate) use self::cursor::Cursor;
 pub(crate) use self::port::{Checksum, Export, Import, PortFormat};
-pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
+pub(crate) use self::records::{Dump, Format, Kind, Select, Show, Unpack};
 pub(crate) use self::tail::Tail;
 pub(crate) use self::verify::Verify;
 

@@ -2,90 +2,25 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tidelog::inspect::{Frame, FrameKind, SegmentInfo, Stop};
 
+use super::printer::Printer;
 use super::walk::{Seen, Walk};
-use crate::args::{Dump, Format, Global, Show};
-use crate::decode::{Decode, hex};
+use crate::args::{Dump, Global};
+use crate::decode::hex;
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
 use crate::select::kind_word;
 use crate::view::View;
 
-/// Prints records in the format that was asked for.
-#[derive(Debug)]
-pub(super) struct Printer {
-    format: Format,
-    decode: Decode,
-    begun: bool,
-}
-
-impl Printer {
-    pub(super) fn new(show: &Show, global: &Global) -> Self {
-        let format = if global.json { Format::Json } else { show.output };
-        Self { format, decode: Decode::new(&show.decode, show.decoder.as_ref()), begun: false }
-    }
-
-    pub(super) fn print(&mut self, lsn: u64, kind: &str, payload: &[u8], out: &mut Out) -> Result<(), Fail> {
-        match self.format {
-            Format::Raw => out.bytes(payload),
-            Format::Hex => {
-                out.line(&format!("{lsn} {} {kind}", payload.len()))?;
-                for (index, row) in payload.chunks(16).enumerate() {
-                    let digits: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
-                    let shown = |byte: &u8| if (32..127).contains(byte) { char::from(*byte) } else { '.' };
-                    let text: String = row.iter().map(shown).collect();
-                    out.line(&format!("  {:08x}  {:<47}  {text}", index * 16, digits.join(" ")))?;
-                }
-                Ok(())
-            }
-            Format::Text => {
-                let text = plain(self.decode.value(lsn, payload)?);
-                out.line(&format!("{lsn:>12} {:>8} {kind:<12} {text}", payload.len()))
-            }
-            Format::Json => {
-                let value = self.decode.value(lsn, payload)?;
-                let mut object = json!({"lsn": lsn, "kind": kind, "bytes": payload.len(), "payload": value});
-                // Where the text is not the payload, so that nothing is lost.
-                if std::str::from_utf8(payload).is_err()
-                    && matches!(self.decode, Decode::Named("utf8" | "json"))
-                {
-                    object["payload_hex"] = json!(hex(payload));
-                }
-                out.json(object)
-            }
-            Format::Csv => {
-                if !std::mem::replace(&mut self.begun, true) {
-                    out.bytes(b"lsn,kind,bytes,payload\r\n")?;
-                }
-                let text = match self.decode.value(lsn, payload)? {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                out.bytes(
-                    format!("{lsn},{kind},{},\"{}\"\r\n", payload.len(), text.replace('"', "\"\""))
-                        .as_bytes(),
-                )
-            }
-        }
-    }
-}
-
-/// On one line, without anything that a terminal would obey.
-fn plain(value: Value) -> String {
-    match value {
-        Value::String(text) => crate::decode::escaped(text.as_bytes()),
-        other => other.to_string(),
-    }
-}
-
 /// A frame that is kept until it is its turn.
 type Kept = (u64, FrameKind, Vec<u8>);
 
 pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
-    let mut printer = Printer::new(&options.show, global);
+    let mut printer = Printer::new(&options.show, global)?;
     let mut walk = Walk::new(view, &options.select, global);
+    let select = Some(&options.select);
     let segments = walk.segments();
     if let Some(wanted) =
         options.tail.or_else(|| options.reverse.then(|| options.select.limit.unwrap_or(usize::MAX)))
@@ -98,7 +33,7 @@ pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -
                 break;
             }
             let mut last = VecDeque::new();
-            visit(&mut walk, segment, options, &mut |frame| {
+            visit(&mut walk, segment, options, &mut printer, &mut |_, frame| {
                 if last.len() == left {
                     last.pop_front();
                 }
@@ -108,14 +43,14 @@ pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -
             left -= last.len();
             if options.reverse {
                 for (lsn, kind, payload) in last.iter().rev() {
-                    printer.print(*lsn, kind_word(*kind), payload, out)?;
+                    printer.print(*lsn, kind_word(*kind), payload, select, out)?;
                 }
             } else {
                 kept.push(last);
             }
         }
         for (lsn, kind, payload) in kept.iter().rev().flatten() {
-            printer.print(*lsn, kind_word(*kind), payload, out)?;
+            printer.print(*lsn, kind_word(*kind), payload, select, out)?;
         }
         return Ok(walk.outcome);
     }
@@ -124,8 +59,8 @@ pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -
         if left == 0 {
             break;
         }
-        visit(&mut walk, segment, options, &mut |frame| {
-            printer.print(frame.lsn.get(), kind_word(frame.kind), frame.payload, out)?;
+        visit(&mut walk, segment, options, &mut printer, &mut |printer, frame| {
+            printer.print(frame.lsn.get(), kind_word(frame.kind), frame.payload, select, out)?;
             left -= 1;
             Ok(left > 0)
         })?;
@@ -133,17 +68,24 @@ pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -
     Ok(walk.outcome)
 }
 
+/// What wants a frame, and says whether it wants more.
+type Wants<'a> = &'a mut dyn FnMut(&mut Printer, &Frame<'_>) -> Result<bool, Fail>;
+
 /// Shows the frames of a segment that were asked for to `show`, as long as it wants them.
 fn visit(
     walk: &mut Walk<'_>,
     segment: &SegmentInfo,
     options: &Dump,
-    show: &mut dyn FnMut(&Frame<'_>) -> Result<bool, Fail>,
+    printer: &mut Printer,
+    show: Wants<'_>,
 ) -> Result<(), Fail> {
-    let to = options.select.to.unwrap_or(u64::MAX);
+    let select = &options.select;
+    let to = select.to.unwrap_or(u64::MAX);
     walk.segment(segment, &mut |seen| match seen {
         Seen::Frame(frame) if frame.lsn.get() >= to => Ok(false),
-        Seen::Frame(frame) if options.select.takes(frame) => show(frame),
+        Seen::Frame(frame) if select.takes_place(frame) && printer.takes(select, frame.payload) => {
+            show(printer, frame)
+        }
         _ => Ok(true),
     })
 }

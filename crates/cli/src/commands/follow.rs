@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tidelog::{ErrorKind, LogReader, Lsn};
 
-use super::dump::{self, Printer};
+use super::dump;
+use super::printer::Printer;
 use crate::args::{Dump, Global, Kind, Select, Tail};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
@@ -30,7 +31,7 @@ pub(super) fn run(directory: &Path, options: &Tail, global: &Global, out: &mut O
     if from.is_none() && !options.follow {
         return Ok(outcome);
     }
-    let mut printer = Printer::new(&options.show, global);
+    let mut printer = Printer::new(&options.show, global)?;
     let mut left = options.count.unwrap_or(usize::MAX);
     let reader = LogReader::open(directory)?;
     let mut tail = if options.durable { reader.tail_durable(next)? } else { reader.tail(next)? };
@@ -38,7 +39,7 @@ pub(super) fn run(directory: &Path, options: &Tail, global: &Global, out: &mut O
         match tail.try_next() {
             Ok(Some(record)) => {
                 // A tail gives records; whether they came in a batch it does not say.
-                printer.print(record.lsn().get(), "record", record.payload(), out)?;
+                printer.print(record.lsn().get(), "record", record.payload(), None, out)?;
                 left -= 1;
             }
             Ok(None) if !options.follow => break,
@@ -85,6 +86,7 @@ fn last(view: &View, options: &Tail, global: &Global, out: &mut Out) -> Result<(
         output: options.show.output,
         decode: options.show.decode.clone(),
         decoder: options.show.decoder.clone(),
+        unpack: options.show.unpack.clone(),
     };
     let dump = Dump { select, show, tail: Some(options.lines), reverse: false };
     let outcome = dump::run(view, &dump, global, out)?;

@@ -8,6 +8,7 @@ mod follow;
 mod import;
 mod info;
 mod pages;
+mod printer;
 mod stats;
 mod verify;
 mod walk;
