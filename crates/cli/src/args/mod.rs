@@ -4,6 +4,7 @@ mod append;
 mod cursor;
 mod port;
 mod records;
+mod stats;
 mod tail;
 mod verify;
 
@@ -11,6 +12,7 @@ pub(crate) use self::append::{Append, Sync};
 pub(crate) use self::cursor::Cursor;
 pub(crate) use self::port::{Checksum, Export, Import, PortFormat};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show, Unpack};
+pub(crate) use self::stats::Stats;
 pub(crate) use self::tail::Tail;
 pub(crate) use self::verify::Verify;
 
@@ -79,11 +81,7 @@ pub(crate) enum Command {
     /// Print the last records, and with -f those to come
     Tail(Tail),
     /// Sizes, counts and rates of what is in the log
-    Stats {
-        /// As a text file for Prometheus' node exporter
-        #[arg(long, conflicts_with = "json")]
-        prometheus: bool,
-    },
+    Stats(Stats),
     /// Consumers' positions
     Cursor {
         #[command(subcommand)]

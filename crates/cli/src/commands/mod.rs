@@ -34,9 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Dump(dump) => dump::run(&View::open(directory)?, dump, &args.global, &mut out),
                 Command::Get { lsn } => dump::get(&View::open(directory)?, *lsn, &args.global, &mut out),
                 Command::Tail(tail) => follow::run(directory, tail, &args.global, &mut out),
-                Command::Stats { prometheus } => {
-                    stats::run(&View::open(directory)?, *prometheus, &args.global, &mut out)
-                }
+                Command::Stats(stats) => stats::run(&View::open(directory)?, stats, &args.global, &mut out),
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
                 Command::Export(options) => {

@@ -1,12 +1,16 @@
 //! `stats`: what the log is made of.
 
+#[cfg_attr(not(feature = "compress"), path = "stats/plain.rs")]
+mod compression;
+
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use tidelog::inspect::{FrameKind, SegmentState, Stop};
 
+use self::compression::Compression;
 use super::info::structure_problems;
-use crate::args::Global;
+use crate::args::{Global, Stats};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
 use crate::units::{bytes, time};
@@ -30,9 +34,10 @@ struct Counts {
     last_sealed: Option<SystemTime>,
     /// Bytes of sealed segments that note their times, for the rate.
     sealed_bytes: u64,
+    compression: Compression,
 }
 
-pub(super) fn run(view: &View, prometheus: bool, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
+pub(super) fn run(view: &View, options: &Stats, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
     let mut counts = Counts {
         records: 0,
         batches: 0,
@@ -47,6 +52,7 @@ pub(super) fn run(view: &View, prometheus: bool, global: &Global, out: &mut Out)
         first_made: None,
         last_sealed: None,
         sealed_bytes: 0,
+        compression: Compression::new(options, view.written().count())?,
     };
     let mut outcome =
         structure_problems(view).iter().map(|problem| problem.outcome).max().unwrap_or(Outcome::Clean);
@@ -65,7 +71,7 @@ pub(super) fn run(view: &View, prometheus: bool, global: &Global, out: &mut Out)
     if counts.records == 0 {
         counts.smallest = 0;
     }
-    if prometheus {
+    if options.prometheus {
         counts.prometheus(view, out)?;
     } else if global.json {
         counts.json(view, outcome, out)?;
@@ -86,6 +92,7 @@ impl Counts {
             Err(_) if view.was_retired(base) => return Ok(Outcome::Clean),
             Err(error) => return Err(error.into()),
         };
+        self.compression.begin_segment();
         let mut outcome = Outcome::Clean;
         loop {
             while let Some(frame) = frames.next_frame()? {
@@ -93,6 +100,7 @@ impl Counts {
                     self.padding_bytes += frame.frame_bytes;
                     continue;
                 }
+                self.compression.add(frame.payload);
                 let len = frame.payload.len() as u64;
                 self.records += 1;
                 self.batches += u64::from(frame.kind == FrameKind::BatchFirst);
@@ -137,6 +145,7 @@ impl Counts {
     }
 
     fn json(&self, view: &View, outcome: Outcome, out: &mut Out) -> Result<(), Fail> {
+        let (compression, estimate) = self.compression.json();
         out.json(json!({
             "command": "stats",
             "outcome": outcome.word(),
@@ -159,6 +168,8 @@ impl Counts {
                 "bytes": self.sealed_bytes,
                 "bytes_per_second": self.seconds().map(|seconds| self.sealed_bytes as f64 / seconds),
             },
+            "compression": compression,
+            "estimate": estimate,
         }))
     }
 
@@ -186,6 +197,7 @@ impl Counts {
         if self.damaged > 0 {
             line("damaged places", self.damaged.to_string())?;
         }
+        self.compression.print(out)?;
         let most = self.classes().map(|(_, count)| count).max().unwrap_or(1);
         out.line("")?;
         for (bound, count) in self.classes() {
@@ -224,6 +236,7 @@ impl Counts {
         }
         out.line(&format!("tidelog_record_bytes_bucket{{le=\"+Inf\"}} {}", self.records))?;
         out.line(&format!("tidelog_record_bytes_sum {}", self.payload_bytes))?;
-        out.line(&format!("tidelog_record_bytes_count {}", self.records))
+        out.line(&format!("tidelog_record_bytes_count {}", self.records))?;
+        self.compression.prometheus(out)
     }
 }

@@ -156,7 +156,7 @@ fn a_torn_tail_is_told_from_corruption() {
 }
 
 /// Sets the version in the first page of a file, with a checksum that holds.
-fn with_version(bytes: &mut [u8], version: u32) {
+pub(crate) fn with_version(bytes: &mut [u8], version: u32) {
     bytes[8..12].copy_from_slice(&version.to_le_bytes());
     let mut digest = crc64fast::Digest::new();
     digest.write(&bytes[..120]);

@@ -110,3 +110,59 @@ fn what_does_not_unpack_is_told_and_shown_as_it_is() {
     assert!(ran.code == 2 && ran.err.contains("dictionary"), "{ran:?}");
     assert_eq!(run(dir.path(), &["dump", "--unpack", "--dictionary", "/nowhere/at/all"]).code, 1);
 }
+
+#[test]
+fn stats_tell_of_compression() {
+    let (plain, _) = closed();
+    let stats = |dir: &Path, arguments: &[&str]| run(dir, &[&["stats"], arguments].concat());
+    let json = stats(plain.path(), &["--json", "--estimate"]).json();
+    assert_eq!(json["compression"], json!(null));
+    assert_eq!(
+        (&json["estimate"]["sample_records"], &json["estimate"]["sample_bytes"]),
+        (&json["records"], &json["payload_bytes"])
+    );
+    let ways = json["estimate"]["ways"].as_array().unwrap();
+    assert_eq!(ways.len(), 4);
+    assert!(ways.iter().all(|way| way["bytes"].as_u64() < json["payload_bytes"].as_u64()), "{json}");
+    let text = stats(plain.path(), &["--estimate"]).out;
+    assert!(text.contains("zstd, 64 a batch") && !text.contains("compressed"), "{text}");
+    let text = stats(plain.path(), &["--estimate", "--prometheus"]).out;
+    assert!(text.contains("tidelog_estimated_bytes{codec=\"lz4\",together=\"64\"} "), "{text}");
+    assert!(!text.contains("envelopes"), "{text}");
+
+    for (codec, compression) in [("lz4", Compression::Lz4), ("zstd", Compression::Zstd { level: 3 })] {
+        let dir = tempfile::tempdir().unwrap();
+        packed(dir.path(), Packer::new(compression));
+        let json = stats(dir.path(), &["--json", "--estimate"]).json();
+        let told = &json["compression"];
+        assert_eq!(json["estimate"], json!(null), "it is compressed");
+        assert_eq!(told["packed_bytes"], json["payload_bytes"], "{json}");
+        assert_eq!(told["no_envelopes"], 0);
+        let codecs = told["codecs"].as_array().unwrap();
+        assert_eq!((&codecs[0]["codec"], &codecs[0]["envelopes"]), (&json!("raw"), &json!(1)));
+        assert_eq!((&codecs[0]["packed_bytes"], &codecs[0]["unpacked_bytes"]), (&json!(6), &json!(5)));
+        assert_eq!((&codecs[1]["codec"], &codecs[1]["envelopes"]), (&json!(codec), &json!(2)));
+        let batch: usize = (0..50).map(|number| text_bytes(number) + 4).sum();
+        let whole = 20 * text_bytes(1) + 4 + batch;
+        assert_eq!((&codecs[1]["packed_batches"], &codecs[1]["unpacked_bytes"]), (&json!(1), &json!(whole)));
+        let text = stats(dir.path(), &[]).out;
+        assert!(text.contains("compressed") && text.contains(codec), "{text}");
+        let text = stats(dir.path(), &["--prometheus"]).out;
+        assert!(text.contains(&format!("tidelog_envelopes{{codec=\"{codec}\"}} 2")), "{text}");
+    }
+
+    // One that is no envelope among others: then it is to be said that they are.
+    let mixed = tempfile::tempdir().unwrap();
+    let log = CompressedLog::new(options().open(mixed.path()).unwrap(), Packer::new(Compression::Lz4));
+    log.append(&[7; 500]).unwrap();
+    log.log().append(b"plain").unwrap();
+    log.log().append(b"it looks like an envelope\x10\0\0\0A").unwrap();
+    log.log().close().unwrap();
+    assert_eq!(stats(mixed.path(), &["--json"]).json()["compression"], json!(null));
+    let told = stats(mixed.path(), &["--json", "--unpack"]).json()["compression"].clone();
+    assert_eq!((&told["codecs"][0]["envelopes"], &told["no_envelopes"]), (&json!(1), &json!(2)), "{told}");
+}
+
+fn text_bytes(number: u32) -> usize {
+    text(number).len()
+}

@@ -1,11 +1,14 @@
 //! Runs the real command against real logs.
 
 mod damage;
+mod damages;
 #[cfg(feature = "compress")]
 mod decoders;
 mod live;
+mod normal;
 mod port;
 mod reading;
+mod snapshots;
 mod support;
 mod transcript;
 mod writing;
