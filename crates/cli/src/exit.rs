@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use tidelog::ErrorKind;
 
+use crate::problem::Problem;
+
 /// The exit codes. The order is that of their weight: the worst that was met wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
@@ -102,6 +104,7 @@ impl From<Outcome> for ExitCode {
 #[derive(Debug)]
 pub(crate) enum Fail {
     Log(tidelog::Error),
+    Problem(Problem),
     Io {
         what: String,
         source: io::Error,
@@ -118,6 +121,7 @@ impl Fail {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Log(error) => Outcome::of(error),
+            Self::Problem(problem) => problem.outcome,
             Self::Io { .. } | Self::Input(_) => Outcome::Io,
             Self::Usage(_) => Outcome::Usage,
             Self::NotFound(_) => Outcome::NotFound,
@@ -147,6 +151,7 @@ impl fmt::Display for Fail {
                 write!(f, "there is no log in {path}; `tidelog append --create` makes one")
             }
             Self::Log(error) => error.fmt(f),
+            Self::Problem(problem) => f.write_str(&problem.message),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
             Self::Usage(what) | Self::Input(what) | Self::NotFound(what) => f.write_str(what),
             Self::ReaderGone => f.write_str("the reader of the output has gone"),

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use serde_json::json;
+use tidelog::Lsn;
 use tidelog::inspect::{Frame, FrameKind, SegmentInfo, Stop};
 
 use super::printer::Printer;
-use super::walk::{Seen, Walk};
+use super::walk::{Seen, Walk, gone};
 use crate::args::{Dump, Global};
 use crate::decode::hex;
 use crate::exit::{Fail, Outcome};
@@ -19,16 +20,15 @@ type Kept = (u64, FrameKind, Vec<u8>);
 
 pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
     let mut printer = Printer::new(&options.show, global)?;
-    let mut walk = Walk::new(view, &options.select, global);
+    let wanted = options.tail.or_else(|| options.reverse.then(|| options.select.limit.unwrap_or(usize::MAX)));
+    let mut walk = Walk::new(view, &options.select, wanted.is_some(), global);
     let select = Some(&options.select);
     let segments = walk.segments();
-    if let Some(wanted) =
-        options.tail.or_else(|| options.reverse.then(|| options.select.limit.unwrap_or(usize::MAX)))
-    {
+    if let Some(wanted) = wanted {
         // From the newest segment back, so that the end of a long log is there at once.
         let mut left = wanted;
         let mut kept: Vec<VecDeque<Kept>> = Vec::new();
-        for segment in segments.into_iter().rev() {
+        for segment in segments {
             if left == 0 {
                 break;
             }
@@ -49,6 +49,9 @@ pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -
                 kept.push(last);
             }
         }
+        if left > 0 {
+            walk.end();
+        }
         for (lsn, kind, payload) in kept.iter().rev().flatten() {
             printer.print(*lsn, kind_word(*kind), payload, select, out)?;
         }
@@ -64,6 +67,9 @@ pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -
             left -= 1;
             Ok(left > 0)
         })?;
+    }
+    if left > 0 {
+        walk.end();
     }
     Ok(walk.outcome)
 }
@@ -99,7 +105,8 @@ pub(super) fn get(view: &View, lsn: u64, global: &Global, out: &mut Out) -> Resu
         return Err(Fail::NotFound(format!("nothing is written at LSN {lsn}; the log ends at LSN {end}")));
     }
     let base = lsn - lsn % view.inspector.meta().segment_bytes;
-    let mut frames = view.inspector.frames(tidelog::Lsn::new(base))?;
+    let mut frames = view.inspector.frames(Lsn::new(base))?;
+    let segment = view.files.segments.iter().find(|segment| segment.base.get() == base);
     loop {
         match frames.next_frame()? {
             Some(frame) if frame.lsn.get() == lsn && frame.kind.is_record() => {
@@ -110,16 +117,20 @@ pub(super) fn get(view: &View, lsn: u64, global: &Global, out: &mut Out) -> Resu
             Some(_) => break,
             None => {}
         }
+        let at = frames.position();
         let damage = match frames.stop() {
-            Some(Stop::Corrupt(error)) => Some(error.clone()),
-            Some(Stop::Hole(_) | Stop::Claimed(_)) => None,
-            _ => break,
+            Some(Stop::Corrupt(error)) => Some(Fail::Log(error.clone())),
+            Some(stop) => segment.and_then(|segment| gone(view, segment, stop, at)).map(Fail::Problem),
+            None => None,
         };
+        if damage.is_none() && !matches!(frames.stop(), Some(Stop::Hole(_) | Stop::Claimed(_))) {
+            break;
+        }
         // What it covers cannot be told, but for where frames begin again.
-        let behind = if frames.position().get() > lsn { None } else { frames.resume()? };
+        let behind = if at.get() > lsn { None } else { frames.resume()? };
         match (behind.filter(|behind| behind.get() <= lsn), damage) {
             (Some(_), _) => {}
-            (None, Some(error)) => return Err(Fail::Log(error)),
+            (None, Some(damage)) => return Err(damage),
             (None, None) => break,
         }
     }

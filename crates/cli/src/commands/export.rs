@@ -11,7 +11,7 @@ use crate::file::NewFile;
 use crate::out::Out;
 use crate::port::{Header, Place, Totals};
 use crate::progress;
-use crate::units::bytes;
+use crate::units::{bytes, counted};
 use crate::view::View;
 
 /// Where it goes.
@@ -41,7 +41,7 @@ pub(super) fn run(view: &View, options: &Export, global: &Global, out: &mut Out)
         }
         None => Target::Stdout(&mut *out),
     };
-    let mut walk = Walk::new(view, &options.select, global);
+    let mut walk = Walk::new(view, &options.select, false, global);
     let segments = walk.segments();
     let total =
         segments.iter().map(|segment| segment.end.min(view.end).get().saturating_sub(segment.base.get()));
@@ -73,6 +73,9 @@ pub(super) fn run(view: &View, options: &Export, global: &Global, out: &mut Out)
         exporter.batch = None;
     }
     bar.finish_and_clear();
+    if exporter.left > 0 {
+        walk.end();
+    }
     walk.lost.sort_unstable();
     exporter.totals.missing = walk.lost;
     let outcome = walk.outcome;
@@ -92,8 +95,9 @@ pub(super) fn run(view: &View, options: &Export, global: &Global, out: &mut Out)
                     .collect::<Vec<_>>(),
             }))?;
         } else {
+            let (records, batches) = (counted(records, "record"), counted(batches, "batch"));
             let payloads = bytes(totals.payload_bytes);
-            out.line(&format!("{records} records ({payloads} in payloads), {batches} batches"))?;
+            out.line(&format!("{records} ({payloads} in payloads), {batches}"))?;
         }
     }
     Ok(outcome)

@@ -13,6 +13,7 @@ use crate::exit::{Fail, Outcome};
 use crate::file::NewFile;
 use crate::out::Out;
 use crate::port::{self, Bad, Item, Next, Place, Source, Totals};
+use crate::units::counted;
 
 struct Importer<'a> {
     log: Log,
@@ -189,8 +190,9 @@ impl Importer<'_> {
         if fail.is_some() {
             let range = first.zip(last).map(|(first, last)| format!(", at LSN {first} to {last}"));
             global.colors().remark(&format!(
-                "{records} records were appended{}; it ended at {} of the input. When what is wrong is mended, go on with \
+                "{} appended{}; it ended at {} of the input. When what is wrong is mended, go on with \
                  --skip {}",
+                counted(records, "record"),
                 range.unwrap_or_default(),
                 source.place(),
                 self.settled
@@ -214,9 +216,11 @@ impl Importer<'_> {
             }));
         }
         match (first, last) {
-            (Some(first), Some(last)) => {
-                out.line(&format!("{records} records, {} batches, LSN {first} to {last}", self.batches))
-            }
+            (Some(first), Some(last)) => out.line(&format!(
+                "{}, {}, LSN {first} to {last}",
+                counted(records, "record"),
+                counted(self.batches, "batch")
+            )),
             _ => out.line("no records"),
         }
     }

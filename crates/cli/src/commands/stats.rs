@@ -6,15 +6,20 @@ mod compression;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use tidelog::inspect::{FrameKind, SegmentState, Stop};
+use tidelog::inspect::{FrameKind, SegmentInfo, SegmentState, Stop};
 
 use self::compression::Compression;
 use super::info::structure_problems;
+use super::walk::gone;
 use crate::args::{Global, Stats};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
-use crate::units::{bytes, time};
+use crate::problem::Problem;
+use crate::units::{bytes, counted, time};
 use crate::view::View;
+
+/// So many damaged places are told one by one; `verify` tells all.
+const TOLD: u64 = 10;
 
 #[derive(Debug)]
 struct Counts {
@@ -54,8 +59,11 @@ pub(super) fn run(view: &View, options: &Stats, global: &Global, out: &mut Out) 
         sealed_bytes: 0,
         compression: Compression::new(options, view.written().count())?,
     };
-    let mut outcome =
-        structure_problems(view).iter().map(|problem| problem.outcome).max().unwrap_or(Outcome::Clean);
+    let mut outcome = Outcome::Clean;
+    for problem in structure_problems(view) {
+        global.colors().remark(&problem.message);
+        outcome = outcome.max(problem.outcome);
+    }
     for segment in view.written() {
         let Ok(header) = &segment.header else { continue };
         if segment.state == SegmentState::Sealed
@@ -66,7 +74,7 @@ pub(super) fn run(view: &View, options: &Stats, global: &Global, out: &mut Out) 
             counts.last_sealed = Some(counts.last_sealed.map_or(sealed, |last| last.max(sealed)));
             counts.sealed_bytes += segment.end.get() - segment.base.get();
         }
-        outcome = outcome.max(counts.read(view, segment.base)?);
+        outcome = outcome.max(counts.read(view, segment, global)?);
     }
     if counts.records == 0 {
         counts.smallest = 0;
@@ -82,7 +90,8 @@ pub(super) fn run(view: &View, options: &Stats, global: &Global, out: &mut Out) 
 }
 
 impl Counts {
-    fn read(&mut self, view: &View, base: tidelog::Lsn) -> Result<Outcome, Fail> {
+    fn read(&mut self, view: &View, segment: &SegmentInfo, global: &Global) -> Result<Outcome, Fail> {
+        let base = segment.base;
         let limit = match &view.foreseen {
             Some(Ok(report)) => report.end,
             _ => tidelog::Lsn::new(u64::MAX),
@@ -94,6 +103,8 @@ impl Counts {
         };
         self.compression.begin_segment();
         let mut outcome = Outcome::Clean;
+        // Payloads of the batch whose last record was not met yet, with the bytes of their frames.
+        let mut batch = Vec::new();
         loop {
             while let Some(frame) = frames.next_frame()? {
                 if frame.kind == FrameKind::Padding {
@@ -101,28 +112,45 @@ impl Counts {
                     continue;
                 }
                 self.compression.add(frame.payload);
-                let len = frame.payload.len() as u64;
-                self.records += 1;
-                self.batches += u64::from(frame.kind == FrameKind::BatchFirst);
-                self.payload_bytes += len;
-                self.frame_bytes += frame.frame_bytes - len;
-                self.smallest = self.smallest.min(len);
-                self.largest = self.largest.max(len);
-                self.sizes[(u64::BITS - len.leading_zeros()) as usize] += 1;
-            }
-            match frames.stop() {
-                Some(Stop::Corrupt(_)) if view.was_retired(base) => return Ok(outcome),
-                Some(Stop::Corrupt(_)) => {
-                    self.damaged += 1;
-                    outcome = Outcome::Corrupt;
+                batch.push((frame.payload.len() as u64, frame.frame_bytes));
+                if matches!(frame.kind, FrameKind::Record | FrameKind::BatchLast) {
+                    self.batches += u64::from(frame.kind == FrameKind::BatchLast);
+                    batch.drain(..).for_each(|(len, frame_bytes)| self.add(len, frame_bytes));
                 }
-                Some(Stop::Hole(_) | Stop::Claimed(_)) => {}
+            }
+            // All of a batch is lost with one of its records.
+            batch.clear();
+            let at = frames.position();
+            let problem = match frames.stop() {
+                Some(Stop::Corrupt(error)) => Some(Problem::from(error)),
+                Some(stop) => gone(view, segment, stop, at),
+                None => None,
+            };
+            match (problem, frames.stop()) {
+                (Some(_), _) if view.was_retired(base) => return Ok(outcome),
+                (Some(problem), _) => {
+                    if self.damaged < TOLD {
+                        global.colors().remark(&problem.message);
+                    }
+                    self.damaged += 1;
+                    outcome = outcome.max(problem.outcome);
+                }
+                (None, Some(Stop::Hole(_) | Stop::Claimed(_))) => {}
                 _ => return Ok(outcome),
             }
             if frames.resume()?.is_none() {
                 return Ok(outcome);
             }
         }
+    }
+
+    fn add(&mut self, len: u64, frame_bytes: u64) {
+        self.records += 1;
+        self.payload_bytes += len;
+        self.frame_bytes += frame_bytes - len;
+        self.smallest = self.smallest.min(len);
+        self.largest = self.largest.max(len);
+        self.sizes[(u64::BITS - len.leading_zeros()) as usize] += 1;
     }
 
     fn seconds(&self) -> Option<f64> {
@@ -175,7 +203,7 @@ impl Counts {
 
     fn print(&self, view: &View, out: &mut Out) -> Result<(), Fail> {
         let mut line = |name: &str, value: String| out.line(&format!("{name:<18} {value}"));
-        line("records", format!("{} ({} batches)", self.records, self.batches))?;
+        line("records", format!("{} ({})", self.records, counted(self.batches, "batch")))?;
         line(
             "payloads",
             format!(
@@ -189,7 +217,14 @@ impl Counts {
         line("headers, alignment", bytes(self.frame_bytes))?;
         line("padding", bytes(self.padding_bytes))?;
         line("log", bytes(view.end.get().saturating_sub(view.start().get())))?;
-        line("files", format!("{} in {} segments", bytes(self.allocated_bytes), view.files.segments.len()))?;
+        line(
+            "files",
+            format!(
+                "{} in {}",
+                bytes(self.allocated_bytes),
+                counted(view.files.segments.len() as u64, "segment")
+            ),
+        )?;
         if let Some(seconds) = self.seconds() {
             let rate = self.sealed_bytes as f64 / seconds;
             line("rate", format!("{}/s over the sealed segments", bytes(rate as u64)))?;

@@ -22,7 +22,7 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\d+ spare", "2 spare"),
         (r#""spares":\d+"#, r#""spares":2"#),
         // What a file takes differs from file system to file system.
-        (r" +[\d.]+ [KMGT]?i?B(  (?:sealed|filled|active|prepared|retired|damaged) )", "     68 KiB$1"),
+        (r"(?m)^( +\d+ +\d+ +\d+) +[\d.]+ [KMGT]?i?B", "$1     68 KiB"),
         (r"files( +)[\d.]+ [KMGT]?i?B in", "files${1}272 KiB in"),
         (r#"allocated_bytes(":| )\d+"#, "allocated_bytes${1}69632"),
     ];
