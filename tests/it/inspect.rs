@@ -12,8 +12,7 @@ use crate::walks::look;
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// Logs under both checksums, as a running writer has them: records of many lengths, batches, aborted claims, two openings.
-static LOGS: LazyLock<[Files; 2]> =
-    LazyLock::new(|| [Checksum::Crc32c, Checksum::Crc64].map(|checksum| log(checksum)));
+static LOGS: LazyLock<[Files; 2]> = LazyLock::new(|| [Checksum::Crc32c, Checksum::Crc64].map(log));
 
 fn log(checksum: Checksum) -> Files {
     let dir = tempfile::tempdir().unwrap();
@@ -101,7 +100,7 @@ fn change() -> impl Strategy<Value = Change> {
             .prop_map(|(file, at, bytes)| Change::Garbage { file, at, bytes }),
         2 => (file.clone(), at.clone(), file.clone(), at.clone(), 8..5000_usize)
             .prop_map(|(from, at, to, place, len)| Change::Copy { from, at, to, place, len }),
-        3 => (file.clone(), at.clone(), 0..8_u8, 0..40_000_u32)
+        3 => (file.clone(), at, 0..8_u8, 0..40_000_u32)
             .prop_map(|(file, at, kind, length)| Change::Word { file, at, kind, length }),
         1 => file.clone().prop_map(|file| Change::Remove { file }),
         1 => (0..4_u64, any::<u64>()).prop_map(|(number, seed)| Change::Noise { number, seed }),

@@ -4,6 +4,7 @@ mod damage;
 mod damages;
 #[cfg(feature = "compress")]
 mod decoders;
+mod import;
 mod live;
 mod normal;
 mod port;
