@@ -106,7 +106,13 @@ impl Counts {
         // Payloads of the batch whose last record was not met yet, with the bytes of their frames.
         let mut batch = Vec::new();
         loop {
-            while let Some(frame) = frames.next_frame()? {
+            loop {
+                let frame = match frames.next_frame() {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => break,
+                    Err(_) if view.was_retired(base) => return Ok(outcome),
+                    Err(error) => return Err(error.into()),
+                };
                 if frame.kind == FrameKind::Padding {
                     self.padding_bytes += frame.frame_bytes;
                     continue;

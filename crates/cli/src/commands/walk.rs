@@ -80,16 +80,20 @@ impl<'a> Walk<'a> {
             }
         };
         loop {
-            while let Some(frame) = frames.next_frame()? {
-                if !show(Seen::Frame(&frame))? {
-                    return Ok(());
+            let failed = loop {
+                match frames.next_frame() {
+                    Ok(Some(frame)) if show(Seen::Frame(&frame))? => {}
+                    Ok(Some(_)) => return Ok(()),
+                    Ok(None) => break None,
+                    Err(error) => break Some(error),
                 }
-            }
+            };
             let at = frames.position();
-            let problem = match frames.stop() {
-                Some(Stop::Corrupt(error)) => Some(Problem::from(error)),
-                Some(stop) => gone(view, segment, stop, at),
-                None => None,
+            let problem = match (failed, frames.stop()) {
+                (Some(error), _) => Some(Problem::from(&error)),
+                (None, Some(Stop::Corrupt(error))) => Some(Problem::from(error)),
+                (None, Some(stop)) => gone(view, segment, stop, at),
+                (None, None) => None,
             };
             let Some(problem) = problem else {
                 let goes_on = matches!(frames.stop(), Some(Stop::Hole(_) | Stop::Claimed(_)));
@@ -103,7 +107,8 @@ impl<'a> Walk<'a> {
             }
             // All of a batch is lost with one of its records.
             let from = frames.open_batch().unwrap_or(at);
-            let behind = frames.resume()?;
+            // Where nothing can be read, nothing can be found either.
+            let behind = frames.resume().ok().flatten();
             let to = behind.unwrap_or(segment.end.min(view.end.max(at)));
             show(Seen::Damage)?;
             if self.is_meant(from.get(), to.get()) {
@@ -123,7 +128,9 @@ impl<'a> Walk<'a> {
         let (passed, left): (Vec<_>, Vec<_>) =
             gaps.into_iter().partition(|(from, to)| if backwards { *from >= end } else { *to <= base });
         self.gaps = left;
-        for (from, to) in passed {
+        // A writer retires from the beginning on, and may have done so between the look at the metadata and that at the files.
+        let retired = |to: u64| self.view.is_live() && self.view.was_retired(Lsn::new(to.saturating_sub(1)));
+        for (from, to) in passed.into_iter().filter(|(_, to)| !retired(*to)).collect::<Vec<_>>() {
             self.tell(&gap(self.view, from, to));
             self.lose(from, to);
         }

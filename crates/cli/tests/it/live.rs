@@ -8,6 +8,15 @@ use serde_json::json;
 
 use crate::support::{READING, command, files, fill, options, run};
 
+/// Ends a writer, also where an assertion has failed: or the test would wait for it for ever.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_log_that_is_being_written_is_read_and_its_writer_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -26,6 +35,7 @@ fn a_log_that_is_being_written_is_read_and_its_writer_named() {
             }
             number
         });
+        let ending = Ending(&done);
         for _ in 0..3 {
             for arguments in READING {
                 // They print all of a log that grows faster than they are.
@@ -42,7 +52,7 @@ fn a_log_that_is_being_written_is_read_and_its_writer_named() {
             let verified = run(dir.path(), &["verify", "--json"]).json();
             assert!(verified["records"].as_u64().unwrap() >= all.len() as u64);
         }
-        done.store(true, Ordering::Relaxed);
+        drop(ending);
         assert!(writer.join().unwrap() > 0);
     });
 }
@@ -62,13 +72,13 @@ fn segments_that_are_retired_meanwhile_are_no_damage() {
                 log.retire_before(log.watermarks().published).unwrap();
             }
         });
+        let _ending = Ending(&done);
         for _ in 0..10 {
-            for arguments in [&["verify"][..], &["info"], &["stats"], &["dump", "-o", "raw"]] {
+            for arguments in [&["verify"][..], &["info"], &["stats"], &["dump", "-o", "raw"], &["export"]] {
                 let ran = run(dir.path(), arguments);
                 assert_eq!(ran.code, 0, "{arguments:?}: {} {}", ran.out, ran.err);
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 
