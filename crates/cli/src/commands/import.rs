@@ -13,7 +13,10 @@ use crate::exit::{Fail, Outcome};
 use crate::file::NewFile;
 use crate::out::Out;
 use crate::port::{self, Bad, Item, Next, Place, Source, Totals};
-use crate::units::counted;
+use crate::units::{bytes, counted};
+
+/// No claim of a log is larger, headers included.
+const BATCH_BYTES_MAX: usize = 128 << 20;
 
 struct Importer<'a> {
     log: Log,
@@ -29,6 +32,7 @@ struct Importer<'a> {
     /// What is there of the batch that is to be appended.
     batch: Vec<Vec<u8>>,
     batch_lsns: Vec<Option<u64>>,
+    batch_bytes: usize,
     map: Option<NewFile>,
 }
 
@@ -48,8 +52,8 @@ pub(super) fn run(
     };
     // What is no export at all makes no log.
     let mut source = port::open(input, options.format, options.field.as_deref()).map_err(Bad::fail)?;
-    let (log, outcome) = opening(options, &*source).open(directory, global)?;
     let map = options.map.as_ref().map(|path| NewFile::create(path, directory)).transpose()?;
+    let (log, outcome) = opening(options, &*source).open(directory, global)?;
     let mut importer = Importer {
         log,
         options,
@@ -60,6 +64,7 @@ pub(super) fn run(
         is_open: false,
         batch: Vec::new(),
         batch_lsns: Vec::new(),
+        batch_bytes: 0,
         map,
     };
     if let Some(map) = &mut importer.map {
@@ -149,6 +154,14 @@ impl Importer<'_> {
                  run told"
             )));
         }
+        self.batch_bytes += item.payload.len() + 16;
+        if self.batch_bytes > BATCH_BYTES_MAX {
+            return Err(Fail::Input(format!(
+                "the batch that ends behind {} has more than {}, which no log takes",
+                source.place(),
+                bytes(BATCH_BYTES_MAX as u64)
+            )));
+        }
         self.batch.push(item.payload);
         self.batch_lsns.push(item.lsn);
         if !self.is_open {
@@ -163,6 +176,7 @@ impl Importer<'_> {
         self.settled = self.seen;
         self.batches += u64::from(self.batch.len() > 1);
         self.batch.clear();
+        self.batch_bytes = 0;
         for (old, new) in self.batch_lsns.drain(..).zip(lsns) {
             self.span.add(new);
             if let (Some(map), Some(old)) = (&mut self.map, old) {
