@@ -187,7 +187,7 @@ impl Error {
         Self(Arc::new(Repr {
             kind: ErrorKind::Corrupt,
             what: format!(
-                "{}; nothing was changed: restore the file from a backup or a replica",
+                "{}; nothing was changed: restore the file from a backup or a replica, or salvage the rest (tidelog::repair)",
                 what.into()
             ),
             path: Some(path.to_owned()),

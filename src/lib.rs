@@ -32,6 +32,7 @@ mod recovery;
 mod reentry;
 #[allow(unsafe_code, reason = "raw access to mapped memory lives here; see the proofs in the module")]
 mod region;
+pub mod repair;
 mod retention;
 mod segment;
 mod signal;

@@ -247,12 +247,66 @@ impl Header {
         })
     }
 
+    /// The page, with nothing but what this tells.
+    pub(crate) fn encode(&self) -> Box<[u8; PAGE]> {
+        let mut sessions = self.sessions.iter();
+        // A header has one at least.
+        let Some(first) = sessions.next() else { return Box::new([0; PAGE]) };
+        let mut page = Self::encode_new(&self.identity, first, self.created_unix_ns);
+        let out = page.as_mut_slice();
+        put(out, AT_TAIL_MARK, &TailMark::encode(self.tail_mark, &self.identity));
+        let mut at = AT_SESSIONS;
+        for session in sessions.take(SESSIONS_MAX.saturating_sub(1)) {
+            at = at.saturating_add(SESSION_BYTES);
+            put(out, at, &session.encode());
+        }
+        if let Some(durable) = self.durable_hint {
+            put(out, AT_DURABLE_HINT, &durable_hint(&self.identity, durable).to_le_bytes());
+        }
+        page
+    }
+
     /// Adds `session` as the last entry, or gives `None` when the table is full.
     pub(crate) fn session_slot(&self, session: &Session) -> Option<(usize, [u8; SESSION_BYTES])> {
         (self.sessions.len() < SESSIONS_MAX).then(|| {
             let offset = AT_SESSIONS.saturating_add(self.sessions.len().saturating_mul(SESSION_BYTES));
             (offset, session.encode())
         })
+    }
+}
+
+/// What still reads back of a damaged page.
+#[derive(Clone, Debug)]
+pub(crate) struct Remains {
+    /// Which segment it was; the part that tells has a checksum of its own, and so has each of the others.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) created_unix_ns: u64,
+    pub(crate) tail_mark: Option<TailMark>,
+    pub(crate) durable_hint: Option<u64>,
+    /// Entries of the session table, in its order.
+    pub(crate) sessions: Vec<Session>,
+}
+
+impl Remains {
+    /// Of the page of the segment `expected`.
+    pub(crate) fn of(page: &[u8; PAGE], expected: &Identity) -> Self {
+        let whole = array_at::<8>(page, 0) == MAGIC
+            && u64_at(page, AT_CRC) == crc64(page.get(..AT_CRC).unwrap_or_default());
+        let identity = whole.then(|| Identity {
+            log_id: array_at(page, AT_LOG_ID),
+            number: u64_at(page, AT_NUMBER),
+            segment_bytes: u64_at(page, AT_SEGMENT_BYTES),
+        });
+        let mark = page.get(AT_TAIL_MARK..AT_TAIL_MARK.saturating_add(TAIL_MARK_BYTES)).unwrap_or_default();
+        let table = page.get(AT_SESSIONS..).unwrap_or_default();
+        let entries = table.chunks_exact(SESSION_BYTES).take(SESSIONS_MAX);
+        Self {
+            identity,
+            created_unix_ns: if whole { u64_at(page, AT_CREATED) } else { 0 },
+            tail_mark: TailMark::decode(mark, expected),
+            durable_hint: decode_durable_hint(u64_at(page, AT_DURABLE_HINT), expected),
+            sessions: entries.filter_map(Session::decode).collect(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::Inspector;
 use crate::error::{Error, Result};
 use crate::format::frame::{Kind, frame_bytes, proven_durable, way_back_bytes};
+use crate::format::header::Identity;
 use crate::format::verify::Verifiers;
 use crate::limits::{HEADER_BYTES, claim_max};
 use crate::lsn::Lsn;
@@ -120,22 +121,32 @@ impl Inspector {
     pub fn frames(&self, base: Lsn) -> Result<Frames> {
         let header = self.header(base.get())?;
         let path = self.directory.segment_path(base.get());
-        let storage = SharedStorage::clone(self.directory.storage());
-        Ok(Frames {
-            window: Window::new(&storage, path.clone(), self.meta.segment_bytes),
-            verifiers: Verifiers::new(&header.identity, &header.sessions),
-            path,
-            base: base.get(),
-            segment_bytes: self.meta.segment_bytes,
-            offset: 0,
-            limit: self.meta.segment_bytes,
-            batch: None,
-            stop: None,
-        })
+        let verifiers = Verifiers::new(&header.identity, &header.sessions);
+        Ok(Frames::new(self.directory.storage(), path, &header.identity, verifiers))
     }
 }
 
 impl Frames {
+    /// The frames of the file at `path`, as those of the segment `identity`, checked by `verifiers`.
+    pub(crate) fn new(
+        storage: &SharedStorage,
+        path: PathBuf,
+        identity: &Identity,
+        verifiers: Verifiers,
+    ) -> Self {
+        Self {
+            window: Window::new(storage, path.clone(), identity.segment_bytes),
+            verifiers,
+            path,
+            base: identity.base(),
+            segment_bytes: identity.segment_bytes,
+            offset: 0,
+            limit: identity.segment_bytes,
+            batch: None,
+            stop: None,
+        }
+    }
+
     /// Ends the walk before the first frame that begins at or behind `lsn`: beside a live writer, where its log was seen to
     /// be published.
     #[must_use]
@@ -285,6 +296,13 @@ impl Frames {
             }
             from = frame.next();
         }
+    }
+
+    /// As [`resume`](Self::resume), at or behind the place `offset` of the segment.
+    pub(crate) fn resume_behind(&mut self, offset: u64) -> Result<Option<Lsn>> {
+        self.offset = offset.saturating_sub(8);
+        self.batch = None;
+        self.resume()
     }
 
     fn belongs(&self, frame: &scan::Frame) -> bool {

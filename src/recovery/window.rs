@@ -11,6 +11,9 @@ use crate::storage::{Access, File, SharedStorage};
 /// Bytes read at a time.
 const READ_BYTES: u64 = 1 << 20;
 
+/// What a device gives or does not give as a whole.
+const BLOCK_BYTES: u64 = 4096;
+
 /// A sliding window over a segment's frames. Offsets count from the segment's base.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -21,6 +24,9 @@ pub(crate) struct Window {
     segment_bytes: u64,
     buffer: Vec<u8>,
     start: u64,
+    /// Below this offset nothing is read but what was asked for: reading ahead met a block that the device does not give, or
+    /// the end of a file that is too short, and what lies before that is good.
+    careful_until: u64,
 }
 
 impl Window {
@@ -32,6 +38,7 @@ impl Window {
             segment_bytes,
             buffer: Vec::new(),
             start: 0,
+            careful_until: 0,
         }
     }
 
@@ -61,7 +68,16 @@ impl Window {
     pub(crate) fn next_nonzero(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut at = from;
         while at < self.segment_bytes {
-            let len = (self.segment_bytes - at).min(READ_BYTES);
+            let ahead = if at < self.careful_until { BLOCK_BYTES - at % BLOCK_BYTES } else { READ_BYTES };
+            let len = (self.segment_bytes - at).min(ahead);
+            if let Err(error) = self.bytes(at, len) {
+                if ahead == READ_BYTES && at < self.careful_until {
+                    // Again, block by block.
+                    continue;
+                }
+                return Err(error);
+            }
+            // (What was read stays there.)
             let chunk = self.bytes(at, len)?;
             for block in chunk.chunks(4096) {
                 // Without an early exit, so that it runs at the speed of memory.
@@ -88,8 +104,16 @@ impl Source for Window {
             if len > self.segment_bytes.saturating_sub(offset) {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let wanted = len.max(READ_BYTES).min(self.segment_bytes - offset);
-            if let Err(error) = self.read(offset, wanted) {
+            let ahead = if offset < self.careful_until { len } else { len.max(READ_BYTES) };
+            let wanted = ahead.min(self.segment_bytes - offset);
+            let mut done = self.read(offset, wanted);
+            if done.is_err() {
+                self.careful_until = self.careful_until.max(offset + wanted);
+                if len < wanted {
+                    done = self.read(offset, len);
+                }
+            }
+            if let Err(error) = done {
                 self.buffer.clear();
                 return Err(error);
             }

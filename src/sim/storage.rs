@@ -105,6 +105,17 @@ impl Storage for Disk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.call(Operation::Rename)?;
+        let node = state.find(from)?;
+        if state.find(to).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.change(node, None, Some(to));
+        Ok(())
+    }
+
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.call(Operation::Remove)?;

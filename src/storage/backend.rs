@@ -79,6 +79,9 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe 
     /// Gives a file another name, in place of what had it; or a directory, with all that is in it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a further name, which nothing has.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Takes a file's name away; who has it open or mapped keeps it.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

@@ -12,9 +12,9 @@ mod signal;
 mod system;
 mod whole;
 
-pub(crate) use backend::{Access, File, SharedStorage, StorageFile};
 #[cfg(all(feature = "testing", not(any(tidelog_loom, tidelog_shuttle))))]
-pub(crate) use backend::{Extent, Storage};
+pub(crate) use backend::Extent;
+pub(crate) use backend::{Access, File, SharedStorage, Storage, StorageFile};
 pub(crate) use body::{Body, Counted};
 pub(crate) use directory::{Directory, Listing};
 pub(crate) use failure::Failure;

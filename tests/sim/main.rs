@@ -8,6 +8,7 @@ mod follow;
 mod found;
 mod full;
 mod large;
+mod repair;
 mod retention;
 mod schema;
 mod support;

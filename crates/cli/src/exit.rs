@@ -113,6 +113,7 @@ pub(crate) enum Fail {
     /// What was to be read is not what it should be.
     Input(String),
     NotFound(String),
+    Locked(String),
     /// Who reads our output has had enough.
     ReaderGone,
 }
@@ -125,6 +126,7 @@ impl Fail {
             Self::Io { .. } | Self::Input(_) => Outcome::Io,
             Self::Usage(_) => Outcome::Usage,
             Self::NotFound(_) => Outcome::NotFound,
+            Self::Locked(_) => Outcome::Locked,
             Self::ReaderGone => Outcome::Clean,
         }
     }
@@ -153,7 +155,9 @@ impl fmt::Display for Fail {
             Self::Log(error) => error.fmt(f),
             Self::Problem(problem) => f.write_str(&problem.message),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::Usage(what) | Self::Input(what) | Self::NotFound(what) => f.write_str(what),
+            Self::Usage(what) | Self::Input(what) | Self::NotFound(what) | Self::Locked(what) => {
+                f.write_str(what)
+            }
             Self::ReaderGone => f.write_str("the reader of the output has gone"),
         }
     }

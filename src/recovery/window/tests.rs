@@ -90,9 +90,30 @@ fn a_file_that_ends_too_early_is_an_error() {
     let file = file(&vec![7; short as usize]);
     let mut window = window(&file);
     assert_eq!(window.word(0).unwrap(), 0x0707_0707_0707_0707);
-    for at in [short - 8, short, READ_BYTES + 8] {
+    for at in [short - 4, short, short + 8] {
         assert!(window.word(at).is_err(), "at {at}");
         assert!(window.buffer.is_empty());
     }
     assert_eq!(window.word(64).unwrap(), 0x0707_0707_0707_0707);
+}
+
+/// What stands before a block that does not read is not lost with it.
+#[test]
+fn what_lies_before_the_end_of_a_short_file_is_read() {
+    for len in [0, 8, 100, 4096, 5000, READ_BYTES + 24] {
+        let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8 | 1).collect();
+        let file = file(&bytes);
+        let mut window = window(&file);
+        for at in (0..len + 4096).step_by(8) {
+            let there = bytes.get(at as usize..at as usize + 8);
+            let read = window.word(at).ok().map(u64::to_le_bytes);
+            assert_eq!(read.as_ref().map(|word| &word[..]), there, "{at} of {len}");
+            // In whole blocks.
+            if at.is_multiple_of(512) && at / 4096 * 4096 + 4096 <= len {
+                assert_eq!(window.next_nonzero(at).unwrap(), Some(at), "{at} of {len}");
+            }
+        }
+        assert_eq!(window.bytes(0, len).unwrap(), bytes);
+        assert!(window.next_nonzero(len / 4096 * 4096 + 4096).is_err());
+    }
 }

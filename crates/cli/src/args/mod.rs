@@ -4,6 +4,7 @@ mod append;
 mod cursor;
 mod port;
 mod records;
+mod repair;
 mod stats;
 mod tail;
 mod verify;
@@ -12,6 +13,7 @@ pub(crate) use self::append::{Append, Sync};
 pub(crate) use self::cursor::Cursor;
 pub(crate) use self::port::{Checksum, Export, Import, PortFormat};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show, Unpack};
+pub(crate) use self::repair::Repair;
 pub(crate) use self::stats::Stats;
 pub(crate) use self::tail::Tail;
 pub(crate) use self::verify::Verify;
@@ -98,6 +100,7 @@ pub(crate) enum Command {
         /// The first record that must stay
         before: u64,
     },
+    Repair(Repair),
     /// A script that completes this command in a shell
     Completions {
         /// Of this shell

@@ -9,6 +9,7 @@ mod import;
 mod info;
 mod pages;
 mod printer;
+mod repair;
 mod stats;
 mod verify;
 mod walk;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 }
                 Command::Import(options) => import::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
+                Command::Repair(options) => repair::run(directory, options, &args.global, &mut out),
                 Command::Completions { .. } | Command::Man { .. } => Ok(Outcome::Clean),
             }
         }

@@ -173,7 +173,7 @@ pub(super) fn gap(view: &View, from: u64, to: u64) -> Problem {
         path = view.inspector.directory().to_owned();
     }
     let what = format!(
-        "{what}: LSN {from} to {to}; nothing was changed: restore from a backup or a replica [{}]",
+        "{what}: LSN {from} to {to}; nothing was changed: restore from a backup or a replica, or salvage the rest (tidelog::repair) [{}]",
         path.display()
     );
     Problem { path: Some(path), ..Problem::new(Outcome::Gap, what).at(from, Some(to)) }

@@ -9,6 +9,7 @@ mod live;
 mod normal;
 mod port;
 mod reading;
+mod repair;
 mod snapshots;
 mod support;
 mod transcript;

@@ -11,7 +11,7 @@ use crate::support::{closed, command, files, names, run};
 fn append(dir: &Path, arguments: &[&str], input: &[u8]) -> (i32, Value) {
     let arguments = [&["append", "--json"], arguments].concat();
     let mut child = command(dir, &arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    // It may have ended already, with an error.
+    // Where there is no log, nobody reads it.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
     (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
