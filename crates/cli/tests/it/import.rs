@@ -62,7 +62,7 @@ fn what_is_no_export_makes_no_log() {
 #[test]
 fn a_new_log_is_like_the_one_that_was_exported() {
     let dir = tempfile::tempdir().unwrap();
-    let log = options().segment_bytes(256 << 20).open(dir.path()).unwrap();
+    let log = options().segment_bytes(128 << 20).open(dir.path()).unwrap();
     log.append(&vec![7; 20 << 20]).unwrap();
     log.close().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ fn a_new_log_is_like_the_one_that_was_exported() {
     let ran = run(other.path(), &["import", name, "--create", "--checksum", "crc64"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let info = run(other.path(), &["info", "--json"]).json();
-    assert_eq!(info["segment_bytes"], 256 << 20);
+    assert_eq!(info["segment_bytes"], 128 << 20);
     assert_eq!(info["segments"][0]["openings"][0]["checksum"], "crc64");
     // Where it does not fit, that is said, and nothing is lost.
     let small = tempfile::tempdir().unwrap();

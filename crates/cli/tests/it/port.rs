@@ -186,7 +186,7 @@ fn a_cut_is_noticed_wherever_it_is_and_what_is_there_can_be_taken() {
     for format in FORMATS {
         let whole = run(dir.path(), &["export", "--format", format]).raw;
         let mut taken = 0;
-        for cut in (0..whole.len()).step_by(whole.len() / 40).chain([whole.len() - 1]) {
+        for cut in (0..whole.len()).step_by(whole.len() / 15).chain([whole.len() - 1]) {
             let other = tempfile::tempdir().unwrap();
             let arguments = ["--create", "--segment-bytes", "64KiB", "--sync", "never"];
             let ran = import(other.path(), &arguments, &whole[..cut]);
@@ -224,7 +224,7 @@ fn a_cut_is_noticed_wherever_it_is_and_what_is_there_can_be_taken() {
 fn flipped_bits_of_the_binary_format_are_noticed() {
     let (dir, _) = closed();
     let whole = run(dir.path(), &["export", "--format", "lengths", "-n", "20"]).raw;
-    for at in (0..whole.len()).step_by(13).chain(0..8) {
+    for at in (0..whole.len()).step_by(29).chain(0..8) {
         let mut damaged = whole.clone();
         damaged[at] ^= 4;
         let other = tempfile::tempdir().unwrap();
@@ -266,6 +266,31 @@ fn a_damaged_log_is_exported_but_for_what_is_lost() {
     let dir = restore(&killed);
     let exported = run(dir.path(), &["export"]);
     assert_eq!((exported.code, exported.lines().len()), (0, all.len() + 2));
+}
+
+#[test]
+fn a_batch_that_lost_a_record_is_left_out_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = options().open(dir.path()).unwrap();
+    log.append(b"a").unwrap();
+    let lsns: Vec<_> = log.append_batch(&["b1", "b2", "b3"]).unwrap().collect();
+    log.append(b"c").unwrap();
+    log.append_batch(&["d1", "d2"]).unwrap();
+    log.close().unwrap();
+    for lsn in lsns {
+        let mut damaged = files(dir.path());
+        let (name, at) = place(lsn);
+        damaged.get_mut(&name).unwrap()[at + 16] ^= 1;
+        let exported = run(restore(&damaged).path(), &["export"]);
+        assert_eq!(exported.code, 4);
+        let lines = exported.lines();
+        let records: Vec<_> = lines[1..lines.len() - 1]
+            .iter()
+            .map(|line| (line["payload"].as_str().unwrap(), line["batch"].as_str()))
+            .collect();
+        assert_eq!(records, [("a", None), ("c", None), ("d1", Some("first")), ("d2", Some("last"))], "{lsn}");
+        assert_eq!(lines.last().unwrap()["batches"], 1);
+    }
 }
 
 #[test]
