@@ -41,10 +41,9 @@ pub(crate) fn parse(name: &str) -> Result<Decode, String> {
     if let Some(schema) = name.strip_prefix(POSTCARD) {
         return schema::parse(schema).map(|kind| Decode::Postcard(Box::new(kind)));
     }
-    let mut known = ALL.iter().map(|decoder| decoder.name());
-    known.clone().find(|known| *known == name).map(Decode::Named).ok_or_else(|| {
-        format!("there is {} and {POSTCARD}SCHEMA", known.by_ref().collect::<Vec<_>>().join(", "))
-    })
+    let names = ALL.map(|decoder| decoder.name());
+    let found = names.into_iter().find(|known| *known == name).map(Decode::Named);
+    found.ok_or_else(|| format!("there is {} and {POSTCARD}SCHEMA", names.join(", ")))
 }
 
 impl Decode {

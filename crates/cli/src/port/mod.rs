@@ -147,7 +147,12 @@ pub(crate) fn open(
         (None, None) => return Err(Bad::Cut("the input is empty".to_owned())),
     };
     Ok(match (format, field) {
-        (PortFormat::Lengths, _) => Box::new(lengths::Reader::new(input)?),
+        (PortFormat::Lengths, None) => Box::new(lengths::Reader::new(input)?),
+        (PortFormat::Lengths, Some(_)) => {
+            return Err(Bad::Wrong(
+                "this format has no fields; leave --field out, or name another format".to_owned(),
+            ));
+        }
         (PortFormat::Jsonl, None) => Box::new(jsonl::Reader::new(input)?),
         (PortFormat::Jsonl, Some(field)) => Box::new(jsonl::Foreign::new(input, field)),
         (PortFormat::Csv, field) => Box::new(csv::Reader::new(input, field)?),

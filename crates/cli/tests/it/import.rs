@@ -28,6 +28,8 @@ fn a_field_of_other_files_is_taken() {
         let ran = take(input, &[]);
         assert!(ran.code == 1 && ran.err.contains(what), "{input}: {ran:?}");
     }
+    let ran = take("TIDEPORT", &["--format", "lengths"]);
+    assert!(ran.code == 1 && ran.err.contains("no fields"), "{ran:?}");
     assert_eq!(contents(&log).len(), 5);
 }
 
