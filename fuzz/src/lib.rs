@@ -5,3 +5,5 @@ pub mod format;
 pub mod golden;
 pub mod hostile;
 pub mod records;
+pub mod walks;
+

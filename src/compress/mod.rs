@@ -46,6 +46,7 @@ mod codec;
 mod context;
 #[cfg(feature = "zstd")]
 mod dictionary;
+mod envelope;
 mod fault;
 mod follow;
 mod kept;
@@ -61,6 +62,7 @@ pub use self::batch::InnerRecords;
 pub use self::codec::Compression;
 #[cfg(feature = "zstd")]
 pub use self::dictionary::Dictionary;
+pub use self::envelope::{Codec, EnvelopeInfo};
 pub use self::follow::CompressedTail;
 pub use self::kept::KeptRecord;
 pub use self::log::CompressedLog;

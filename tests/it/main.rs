@@ -18,6 +18,7 @@ mod follow;
 mod golden;
 mod handles;
 mod hostile;
+mod inspect;
 mod large;
 mod lifetimes;
 mod model;
@@ -30,3 +31,5 @@ mod retention;
 mod retire;
 mod stats;
 mod support;
+#[path = "../../fuzz/src/walks.rs"]
+mod walks;

@@ -1,11 +1,17 @@
 //! What payloads are: decoders, by name. A further one implements [`Decoder`] and stands in [`ALL`].
 
+mod digits;
+mod postcard;
+mod schema;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tidelog::kv::{Action, Entry};
 
+pub(crate) use self::digits::{base64, from_base64, hex};
+use self::schema::Type;
 use crate::exit::Fail;
 
 /// Turns a payload into a value: a text, or something with structure.
@@ -19,21 +25,31 @@ pub(crate) trait Decoder: Sync {
 /// All that there are.
 static ALL: [&dyn Decoder; 5] = [&Utf8, &Json, &KeyValue, &Hex, &Base64];
 
-pub(crate) fn names() -> Vec<&'static str> {
-    ALL.iter().map(|decoder| decoder.name()).collect()
-}
+/// Before a schema.
+const POSTCARD: &str = "postcard:";
 
 /// What shows payloads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Decode {
     Named(&'static str),
+    Postcard(Box<Type>),
     Command(String),
 }
 
+/// What `--decode` names.
+pub(crate) fn parse(name: &str) -> Result<Decode, String> {
+    if let Some(schema) = name.strip_prefix(POSTCARD) {
+        return schema::parse(schema).map(|kind| Decode::Postcard(Box::new(kind)));
+    }
+    let names = ALL.map(|decoder| decoder.name());
+    let found = names.into_iter().find(|known| *known == name).map(Decode::Named);
+    found.ok_or_else(|| format!("there is {} and {POSTCARD}SCHEMA", names.join(", ")))
+}
+
 impl Decode {
-    pub(crate) fn new(name: &str, command: Option<&String>) -> Self {
-        let named = ALL.iter().map(|decoder| decoder.name()).find(|known| *known == name);
-        command.map_or(Self::Named(named.unwrap_or("utf8")), |command| Self::Command(command.clone()))
+    /// True where what is shown is the payload itself wherever that is a text.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Named("utf8" | "json"))
     }
 
     /// The payload as a value. Where it is not what it was called, the escaped bytes stand in.
@@ -43,6 +59,9 @@ impl Decode {
                 let decoder = ALL.iter().find(|decoder| decoder.name() == *name);
                 let value = decoder.and_then(|decoder| decoder.decode(payload));
                 Ok(value.unwrap_or_else(|| json!(escaped(payload))))
+            }
+            Self::Postcard(kind) => {
+                Ok(postcard::decode(kind, payload).unwrap_or_else(|| json!(escaped(payload))))
             }
             Self::Command(command) => external(command, lsn, payload).map(Value::String),
         }
@@ -115,25 +134,6 @@ impl Decoder for Base64 {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// RFC 4648, with padding.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word =
-            chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..4 {
-            let index = (word >> (18 - 6 * digit) & 63) as usize;
-            text.push(if digit <= chunk.len() { char::from(DIGITS[index]) } else { '=' });
-        }
-    }
-    text
-}
-
 /// The bytes as text on one line: what is not printable, and no UTF-8, as `\n`, `\x1b` and so on.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -184,20 +184,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-            ("\u{ff}", "w78="),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
-
-    #[test]
     fn no_byte_reaches_the_terminal_as_a_control() {
         let all: Vec<u8> = (0..=255).collect();
         let text = escaped(&all);
@@ -208,17 +194,17 @@ mod tests {
 
     #[test]
     fn every_name_leads_to_its_decoder() {
-        for name in names() {
-            let Decode::Named(found) = Decode::new(name, None) else { panic!("{name}") };
-            assert_eq!(found, name);
+        for name in ALL.map(|decoder| decoder.name()) {
+            assert!(matches!(parse(name), Ok(Decode::Named(found)) if found == name), "{name}");
         }
+        assert!(parse("yaml").is_err_and(|error| error.contains("base64 and postcard:SCHEMA")));
         let mut kv = Vec::new();
         Entry::put(b"key", b"va\xfflue", 7).encode(&mut kv).unwrap();
         let put = json!({"put": "key", "value": "va\\xfflue", "unix_ns": 7});
-        assert_eq!(Decode::new("kv", None).value(0, &kv).unwrap(), put);
-        assert_eq!(Decode::new("kv", None).value(0, b"none").unwrap(), json!("none"));
-        let json = Decode::new("json", None).value(0, b"{\"a\":1}").unwrap();
+        assert_eq!(parse("kv").unwrap().value(0, &kv).unwrap(), put);
+        assert_eq!(parse("kv").unwrap().value(0, b"none").unwrap(), json!("none"));
+        let json = parse("json").unwrap().value(0, b"{\"a\":1}").unwrap();
         assert_eq!(json, json!({"a": 1}));
-        assert_eq!(Decode::new("json", None).value(0, b"no\xff").unwrap(), json!("no\\xff"));
+        assert_eq!(parse("json").unwrap().value(0, b"no\xff").unwrap(), json!("no\\xff"));
     }
 }

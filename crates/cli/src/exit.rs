@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use tidelog::ErrorKind;
 
+use crate::problem::Problem;
+
 /// The exit codes. The order is that of their weight: the worst that was met wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
@@ -102,11 +104,14 @@ impl From<Outcome> for ExitCode {
 #[derive(Debug)]
 pub(crate) enum Fail {
     Log(tidelog::Error),
+    Problem(Problem),
     Io {
         what: String,
         source: io::Error,
     },
     Usage(String),
+    /// What was to be read is not what it should be.
+    Input(String),
     NotFound(String),
     Locked(String),
     /// Who reads our output has had enough.
@@ -117,7 +122,8 @@ impl Fail {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Log(error) => Outcome::of(error),
-            Self::Io { .. } => Outcome::Io,
+            Self::Problem(problem) => problem.outcome,
+            Self::Io { .. } | Self::Input(_) => Outcome::Io,
             Self::Usage(_) => Outcome::Usage,
             Self::NotFound(_) => Outcome::NotFound,
             Self::Locked(_) => Outcome::Locked,
@@ -147,8 +153,11 @@ impl fmt::Display for Fail {
                 write!(f, "there is no log in {path}; `tidelog append --create` makes one")
             }
             Self::Log(error) => error.fmt(f),
+            Self::Problem(problem) => f.write_str(&problem.message),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::Usage(what) | Self::NotFound(what) | Self::Locked(what) => f.write_str(what),
+            Self::Usage(what) | Self::Input(what) | Self::NotFound(what) | Self::Locked(what) => {
+                f.write_str(what)
+            }
             Self::ReaderGone => f.write_str("the reader of the output has gone"),
         }
     }

@@ -5,13 +5,16 @@ mod color;
 mod commands;
 mod decode;
 mod exit;
+mod file;
 mod out;
 mod parallel;
 mod picture;
+mod port;
 mod problem;
 mod progress;
 mod select;
 mod units;
+mod unpack;
 mod view;
 
 use std::process::ExitCode;

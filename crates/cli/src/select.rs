@@ -39,6 +39,11 @@ impl Select {
     }
 
     pub(crate) fn takes(&self, frame: &Frame<'_>) -> bool {
+        self.takes_place(frame) && self.takes_payload(frame.payload)
+    }
+
+    /// By where it is, and what it is to its batch.
+    pub(crate) fn takes_place(&self, frame: &Frame<'_>) -> bool {
         let lsn = frame.lsn.get();
         let kind = match self.kind {
             Kind::All => true,
@@ -47,10 +52,12 @@ impl Select {
             Kind::Padding => frame.kind == FrameKind::Padding,
             Kind::Batch => frame.kind.is_record() && frame.kind != FrameKind::Record,
         };
-        kind && self.from.is_none_or(|from| lsn >= from)
-            && self.to.is_none_or(|to| lsn < to)
-            && self.prefix.as_ref().is_none_or(|prefix| frame.payload.starts_with(prefix.as_bytes()))
-            && self.key_prefix.as_ref().is_none_or(|prefix| has_key(frame.payload, prefix.as_bytes()))
-            && self.grep.as_ref().is_none_or(|regex| regex.is_match(frame.payload))
+        kind && self.from.is_none_or(|from| lsn >= from) && self.to.is_none_or(|to| lsn < to)
+    }
+
+    pub(crate) fn takes_payload(&self, payload: &[u8]) -> bool {
+        self.prefix.as_ref().is_none_or(|prefix| payload.starts_with(prefix.as_bytes()))
+            && self.key_prefix.as_ref().is_none_or(|prefix| has_key(payload, prefix.as_bytes()))
+            && self.grep.as_ref().is_none_or(|regex| regex.is_match(payload))
     }
 }

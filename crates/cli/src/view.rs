@@ -6,7 +6,7 @@ use tidelog::inspect::{Files, Inspector, LockInfo, SegmentInfo, SegmentState};
 use tidelog::{Error, Lsn, RecoveryReport};
 
 use crate::args::Global;
-use crate::exit::Fail;
+use crate::exit::{Fail, Outcome};
 
 /// What a command looks at.
 #[derive(Debug)]
@@ -63,6 +63,26 @@ impl View {
                 && segment.base.get() < self.end.get().max(self.start().get() + 1)
         };
         self.files.segments.iter().filter(there)
+    }
+
+    /// Ranges of the log that should have files and have none; the last may be behind all that there are.
+    pub(crate) fn gaps(&self) -> Vec<(u64, u64)> {
+        let mut gaps: Vec<_> =
+            self.files.missing.iter().map(|gap| (gap.start.get(), gap.end.get())).collect();
+        if let Some(Err(error)) = &self.foreseen
+            && let Some(lsn) = error.lsn().map(Lsn::get)
+            && Outcome::of(error) == Outcome::Gap
+            && lsn >= self.end.get()
+        {
+            let known = self.inspector.meta().proven_durable.get();
+            gaps.push((lsn, known.max(lsn + 1)));
+        }
+        gaps
+    }
+
+    /// False for a file that stands where no segment can be, so that nothing is lost with it.
+    pub(crate) fn has_place(&self, segment: &SegmentInfo) -> bool {
+        segment.base.get().is_multiple_of(self.inspector.meta().segment_bytes)
     }
 
     /// True when a live writer has retired the segment since this was opened, so that what is wrong with it is not.

@@ -4,8 +4,10 @@ mod append;
 mod bench;
 mod cursor;
 mod map;
+mod port;
 mod records;
 mod repair;
+mod stats;
 mod tail;
 mod top;
 mod verify;
@@ -14,8 +16,10 @@ pub(crate) use self::append::{Append, Sync};
 pub(crate) use self::bench::{Bench, Policy};
 pub(crate) use self::cursor::Cursor;
 pub(crate) use self::map::{Drawing, Map, Picture};
-pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
+pub(crate) use self::port::{Checksum, Export, Import, PortFormat};
+pub(crate) use self::records::{Dump, Format, Kind, Select, Show, Unpack};
 pub(crate) use self::repair::Repair;
+pub(crate) use self::stats::Stats;
 pub(crate) use self::tail::Tail;
 pub(crate) use self::top::Top;
 pub(crate) use self::verify::Verify;
@@ -85,11 +89,7 @@ pub(crate) enum Command {
     /// Print the last records, and with -f those to come
     Tail(Tail),
     /// Sizes, counts and rates of what is in the log
-    Stats {
-        /// As a text file for Prometheus' node exporter
-        #[arg(long, conflicts_with = "json")]
-        prometheus: bool,
-    },
+    Stats(Stats),
     /// A picture of the log: what is where, how full, how old, and what is damaged
     Map(Map),
     /// What a running writer does, again and again: rates, watermarks, cursors
@@ -103,6 +103,10 @@ pub(crate) enum Command {
     },
     /// Append records: each line of standard input, or each file. Opens the log as a writer
     Append(Append),
+    /// Write records to a file or standard output, so that `import` makes the same records of them, batches as batches
+    Export(Export),
+    /// Append what `export` wrote, or a column of a table. Opens the log as a writer
+    Import(Import),
     /// Drop the segments that lie wholly before an LSN. Opens the log as a writer; ends with 6 where a cursor holds them
     Retire {
         /// The first record that must stay

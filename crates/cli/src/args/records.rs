@@ -1,9 +1,11 @@
 //! Of `dump`, and of what prints records as it does.
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::ValueEnum;
 
+use crate::decode::Decode;
 use crate::units::parse_time;
 
 /// Which records, and how to print them.
@@ -72,13 +74,26 @@ pub(crate) struct Show {
     /// How
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Format,
-    /// What payloads are
-    #[arg(long, value_name = "KIND", default_value = "utf8", value_parser = crate::decode::names())]
-    pub(crate) decode: String,
+    /// What payloads are: utf8, json, kv (records of tidelog::kv), hex, base64, or postcard:SCHEMA. A schema is a type:
+    /// `{id:u64,name:string,tags:[string],at:option<i64>,kind:enum{Put,Delete(u64)}}`
+    #[arg(long, value_name = "KIND", default_value = "utf8", value_parser = crate::decode::parse)]
+    pub(crate) decode: Decode,
     /// A command that decodes: it is run by the shell for each record, with the payload on its standard input and
     /// TIDELOG_LSN set, and what it prints is shown
     #[arg(long, value_name = "COMMAND", conflicts_with = "decode")]
     pub(crate) decoder: Option<String>,
+    #[command(flatten)]
+    pub(crate) unpack: Unpack,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Unpack {
+    /// Records are envelopes of tidelog::compress: show what is in them. --grep and the like look at that, too
+    #[arg(long)]
+    pub(crate) unpack: bool,
+    /// With --unpack: a dictionary that records were compressed with; may be given again
+    #[arg(long, value_name = "FILE", requires = "unpack")]
+    pub(crate) dictionary: Vec<PathBuf>,
 }
 
 /// How records are printed.

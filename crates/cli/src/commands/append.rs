@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tidelog::inspect::Inspector;
-use tidelog::{ErrorKind, Log, Lsn, Options, SyncPolicy};
+use tidelog::{Checksum, ErrorKind, Log, Lsn, Options, SyncPolicy};
 
 use crate::args::{Append, Global, Sync};
 use crate::exit::{Fail, Outcome};
@@ -27,25 +27,46 @@ fn recovered(log: Log, global: &Global) -> Result<(Log, Outcome), Fail> {
     Ok((log, Outcome::Repaired))
 }
 
+/// How what appends opens the log.
+pub(super) struct Opening {
+    pub(super) sync: Sync,
+    /// Make the log where there is none.
+    pub(super) create: bool,
+    pub(super) segment_bytes: Option<u64>,
+    pub(super) checksum: Checksum,
+}
+
+impl Opening {
+    pub(super) fn open(&self, directory: &Path, global: &Global) -> Result<(Log, Outcome), Fail> {
+        let there = match Inspector::open(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.create => false,
+            other => other.map(|_| true)?,
+        };
+        let policy = match self.sync {
+            Sync::Each => SyncPolicy::Immediate,
+            Sync::End | Sync::Never => SyncPolicy::None,
+        };
+        let mut opening = Options::new().sync_policy(policy).checksum(self.checksum);
+        if let Some(bytes) = self.segment_bytes.filter(|_| !there) {
+            opening = opening.segment_bytes(bytes);
+        }
+        recovered(opening.open(directory)?, global)
+    }
+}
+
 pub(super) fn run(
     directory: &Path,
     options: &Append,
     global: &Global,
     out: &mut Out,
 ) -> Result<Outcome, Fail> {
-    let there = match Inspector::open(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound && options.create => false,
-        other => other.map(|_| true)?,
+    let opening = Opening {
+        sync: options.sync,
+        create: options.create,
+        segment_bytes: options.segment_bytes,
+        checksum: Checksum::default(),
     };
-    let policy = match options.sync {
-        Sync::Each => SyncPolicy::Immediate,
-        Sync::End | Sync::Never => SyncPolicy::None,
-    };
-    let mut opening = Options::new().sync_policy(policy);
-    if let Some(bytes) = options.segment_bytes.filter(|_| !there) {
-        opening = opening.segment_bytes(bytes);
-    }
-    let (log, outcome) = recovered(opening.open(directory)?, global)?;
+    let (log, outcome) = opening.open(directory, global)?;
     let mut span = Span::default();
     if options.files.is_empty() {
         from_stdin(&log, options, &mut span)?;
@@ -81,14 +102,14 @@ pub(super) fn run(
 
 /// What was appended.
 #[derive(Debug, Default)]
-struct Span {
-    records: u64,
-    first: Option<Lsn>,
-    last: Option<Lsn>,
+pub(super) struct Span {
+    pub(super) records: u64,
+    pub(super) first: Option<Lsn>,
+    pub(super) last: Option<Lsn>,
 }
 
 impl Span {
-    fn add(&mut self, lsn: Lsn) {
+    pub(super) fn add(&mut self, lsn: Lsn) {
         self.records += 1;
         self.first.get_or_insert(lsn);
         self.last = Some(lsn);

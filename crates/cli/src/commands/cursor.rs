@@ -6,7 +6,7 @@ use serde_json::json;
 use tidelog::{Log, Lsn};
 
 use super::append::open;
-use super::info::{cursor_json, cursor_table};
+use super::info::{cursor_json, print_cursors};
 use crate::args::{Cursor, Global};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
@@ -43,7 +43,7 @@ fn list(view: &View, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
             out.json(cursor_json(cursor))?;
         }
     } else if !cursors.is_empty() {
-        out.line(&cursor_table(&cursors).to_string())?;
+        print_cursors(&cursors, global.colors(), out)?;
     }
     let broken = cursors.iter().filter_map(|cursor| cursor.state.as_ref().err()).map(Outcome::of);
     Ok(broken.max().unwrap_or(Outcome::Clean))

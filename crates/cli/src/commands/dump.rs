@@ -2,217 +2,98 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
+use serde_json::json;
+use tidelog::Lsn;
 use tidelog::inspect::{Frame, FrameKind, SegmentInfo, Stop};
 
-use crate::args::{Dump, Format, Global, Show};
-use crate::decode::{Decode, hex};
+use super::printer::Printer;
+use super::walk::{Seen, Walk, gone};
+use crate::args::{Dump, Global};
+use crate::decode::hex;
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
-use crate::problem::Problem;
 use crate::select::kind_word;
 use crate::view::View;
-
-/// Prints records in the format that was asked for.
-#[derive(Debug)]
-pub(super) struct Printer {
-    format: Format,
-    decode: Decode,
-    begun: bool,
-}
-
-impl Printer {
-    pub(super) fn new(show: &Show, global: &Global) -> Self {
-        let format = if global.json { Format::Json } else { show.output };
-        Self { format, decode: Decode::new(&show.decode, show.decoder.as_ref()), begun: false }
-    }
-
-    pub(super) fn print(&mut self, lsn: u64, kind: &str, payload: &[u8], out: &mut Out) -> Result<(), Fail> {
-        match self.format {
-            Format::Raw => out.bytes(payload),
-            Format::Hex => {
-                out.line(&format!("{lsn} {} {kind}", payload.len()))?;
-                for (index, row) in payload.chunks(16).enumerate() {
-                    let digits: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
-                    let shown = |byte: &u8| if (32..127).contains(byte) { char::from(*byte) } else { '.' };
-                    let text: String = row.iter().map(shown).collect();
-                    out.line(&format!("  {:08x}  {:<47}  {text}", index * 16, digits.join(" ")))?;
-                }
-                Ok(())
-            }
-            Format::Text => {
-                let text = plain(self.decode.value(lsn, payload)?);
-                out.line(&format!("{lsn:>12} {:>8} {kind:<12} {text}", payload.len()))
-            }
-            Format::Json => {
-                let value = self.decode.value(lsn, payload)?;
-                let mut object = json!({"lsn": lsn, "kind": kind, "bytes": payload.len(), "payload": value});
-                // Where the text is not the payload, so that nothing is lost.
-                if std::str::from_utf8(payload).is_err()
-                    && matches!(self.decode, Decode::Named("utf8" | "json"))
-                {
-                    object["payload_hex"] = json!(hex(payload));
-                }
-                out.json(object)
-            }
-            Format::Csv => {
-                if !std::mem::replace(&mut self.begun, true) {
-                    out.bytes(b"lsn,kind,bytes,payload\r\n")?;
-                }
-                let text = match self.decode.value(lsn, payload)? {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                out.bytes(
-                    format!("{lsn},{kind},{},\"{}\"\r\n", payload.len(), text.replace('"', "\"\""))
-                        .as_bytes(),
-                )
-            }
-        }
-    }
-}
-
-/// On one line, without anything that a terminal would obey.
-fn plain(value: Value) -> String {
-    match value {
-        Value::String(text) => crate::decode::escaped(text.as_bytes()),
-        other => other.to_string(),
-    }
-}
 
 /// A frame that is kept until it is its turn.
 type Kept = (u64, FrameKind, Vec<u8>);
 
 pub(super) fn run(view: &View, options: &Dump, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
-    let mut printer = Printer::new(&options.show, global);
-    let mut outcome = gaps(view, options, global);
-    let segments: Vec<&SegmentInfo> =
-        view.written().filter(|segment| options.select.may_lie_in(segment)).collect();
-    if let Some(wanted) =
-        options.tail.or_else(|| options.reverse.then(|| options.select.limit.unwrap_or(usize::MAX)))
-    {
+    let mut printer = Printer::new(&options.show, global)?;
+    let wanted = options.tail.or_else(|| options.reverse.then(|| options.select.limit.unwrap_or(usize::MAX)));
+    let mut walk = Walk::new(view, &options.select, wanted.is_some(), global);
+    let select = Some(&options.select);
+    let segments = walk.segments();
+    if let Some(wanted) = wanted {
         // From the newest segment back, so that the end of a long log is there at once.
         let mut left = wanted;
         let mut kept: Vec<VecDeque<Kept>> = Vec::new();
-        for segment in segments.into_iter().rev() {
+        for segment in segments {
             if left == 0 {
                 break;
             }
             let mut last = VecDeque::new();
-            outcome = outcome.max(visit(view, segment, options, global, &mut |frame| {
+            visit(&mut walk, segment, options, &mut printer, &mut |_, frame| {
                 if last.len() == left {
                     last.pop_front();
                 }
                 last.push_back((frame.lsn.get(), frame.kind, frame.payload.to_vec()));
                 Ok(true)
-            })?);
+            })?;
             left -= last.len();
             if options.reverse {
                 for (lsn, kind, payload) in last.iter().rev() {
-                    printer.print(*lsn, kind_word(*kind), payload, out)?;
+                    printer.print(*lsn, kind_word(*kind), payload, select, out)?;
                 }
             } else {
                 kept.push(last);
             }
         }
-        for (lsn, kind, payload) in kept.iter().rev().flatten() {
-            printer.print(*lsn, kind_word(*kind), payload, out)?;
+        if left > 0 {
+            walk.end();
         }
-        return Ok(outcome);
+        for (lsn, kind, payload) in kept.iter().rev().flatten() {
+            printer.print(*lsn, kind_word(*kind), payload, select, out)?;
+        }
+        return Ok(walk.outcome);
     }
     let mut left = options.select.limit.unwrap_or(usize::MAX);
     for segment in segments {
         if left == 0 {
             break;
         }
-        outcome = outcome.max(visit(view, segment, options, global, &mut |frame| {
-            printer.print(frame.lsn.get(), kind_word(frame.kind), frame.payload, out)?;
+        visit(&mut walk, segment, options, &mut printer, &mut |printer, frame| {
+            printer.print(frame.lsn.get(), kind_word(frame.kind), frame.payload, select, out)?;
             left -= 1;
             Ok(left > 0)
-        })?);
+        })?;
     }
-    Ok(outcome)
+    if left > 0 {
+        walk.end();
+    }
+    Ok(walk.outcome)
 }
 
-/// Segments that should be there and are not, or do not read back.
-fn gaps(view: &View, options: &Dump, global: &Global) -> Outcome {
-    let meant = |from: u64, to: u64| {
-        options.select.from.is_none_or(|wanted| to > wanted)
-            && options.select.to.is_none_or(|wanted| from < wanted)
-    };
-    let mut outcome = Outcome::Clean;
-    let meant = view.files.missing.iter().filter(|gap| meant(gap.start.get(), gap.end.get()));
-    for gap in meant.filter(|gap| !view.was_retired(gap.start)) {
-        global.colors().remark(&format!("segments are missing: LSN {} to {}", gap.start, gap.end));
-        outcome = outcome.max(Outcome::Gap);
-    }
-    outcome
-}
+/// What wants a frame, and says whether it wants more.
+type Wants<'a> = &'a mut dyn FnMut(&mut Printer, &Frame<'_>) -> Result<bool, Fail>;
 
-/// Shows a segment's frames to `show`, as long as it wants them; what is damaged is told on standard error, and stepped over.
+/// Shows the frames of a segment that were asked for to `show`, as long as it wants them.
 fn visit(
-    view: &View,
+    walk: &mut Walk<'_>,
     segment: &SegmentInfo,
     options: &Dump,
-    global: &Global,
-    show: &mut dyn FnMut(&Frame<'_>) -> Result<bool, Fail>,
-) -> Result<Outcome, Fail> {
-    let mut outcome = Outcome::Clean;
-    let mut frames = match view.inspector.frames(segment.base) {
-        Ok(frames) => frames.until(limit(view, segment)),
-        Err(_) if view.was_retired(segment.base) => return Ok(outcome),
-        Err(error) => return Ok(tell(&Problem::from(&error), global)),
-    };
-    let to = options.select.to.unwrap_or(u64::MAX);
-    loop {
-        while let Some(frame) = match frames.next_frame() {
-            Err(_) if view.was_retired(segment.base) => return Ok(outcome),
-            next => next?,
-        } {
-            if frame.lsn.get() >= to {
-                return Ok(outcome);
-            }
-            if options.select.takes(&frame) && !show(&frame)? {
-                return Ok(outcome);
-            }
+    printer: &mut Printer,
+    show: Wants<'_>,
+) -> Result<(), Fail> {
+    let select = &options.select;
+    let to = select.to.unwrap_or(u64::MAX);
+    walk.segment(segment, &mut |seen| match seen {
+        Seen::Frame(frame) if frame.lsn.get() >= to => Ok(false),
+        Seen::Frame(frame) if select.takes_place(frame) && printer.takes(select, frame.payload) => {
+            show(printer, frame)
         }
-        match frames.stop() {
-            Some(Stop::Corrupt(error)) => {
-                let (problem, from) = (Problem::from(error), frames.position());
-                if view.was_retired(segment.base) {
-                    return Ok(outcome);
-                }
-                let behind = frames.resume()?;
-                let lost = behind.unwrap_or(segment.end);
-                if from.get() < to && options.select.from.is_none_or(|wanted| lost.get() > wanted) {
-                    outcome = outcome.max(tell(&problem, global));
-                    global.colors().remark(&format!("lost: LSN {from} to {lost}"));
-                }
-                if behind.is_none() {
-                    return Ok(outcome);
-                }
-            }
-            Some(Stop::Hole(_) | Stop::Claimed(_)) if !view.is_live() => {
-                if frames.resume()?.is_none() {
-                    return Ok(outcome);
-                }
-            }
-            _ => return Ok(outcome),
-        }
-    }
-}
-
-fn tell(problem: &Problem, global: &Global) -> Outcome {
-    global.colors().remark(&problem.message);
-    problem.outcome
-}
-
-/// Where an opening would end the log; elsewhere the frames tell.
-fn limit(view: &View, segment: &SegmentInfo) -> tidelog::Lsn {
-    match &view.foreseen {
-        Some(Ok(report)) => report.end,
-        _ => segment.end,
-    }
+        _ => Ok(true),
+    })
 }
 
 pub(super) fn get(view: &View, lsn: u64, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
@@ -224,7 +105,8 @@ pub(super) fn get(view: &View, lsn: u64, global: &Global, out: &mut Out) -> Resu
         return Err(Fail::NotFound(format!("nothing is written at LSN {lsn}; the log ends at LSN {end}")));
     }
     let base = lsn - lsn % view.inspector.meta().segment_bytes;
-    let mut frames = view.inspector.frames(tidelog::Lsn::new(base))?;
+    let mut frames = view.inspector.frames(Lsn::new(base))?;
+    let segment = view.files.segments.iter().find(|segment| segment.base.get() == base);
     loop {
         match frames.next_frame()? {
             Some(frame) if frame.lsn.get() == lsn && frame.kind.is_record() => {
@@ -235,16 +117,20 @@ pub(super) fn get(view: &View, lsn: u64, global: &Global, out: &mut Out) -> Resu
             Some(_) => break,
             None => {}
         }
+        let at = frames.position();
         let damage = match frames.stop() {
-            Some(Stop::Corrupt(error)) => Some(error.clone()),
-            Some(Stop::Hole(_) | Stop::Claimed(_)) => None,
-            _ => break,
+            Some(Stop::Corrupt(error)) => Some(Fail::Log(error.clone())),
+            Some(stop) => segment.and_then(|segment| gone(view, segment, stop, at)).map(Fail::Problem),
+            None => None,
         };
+        if damage.is_none() && !matches!(frames.stop(), Some(Stop::Hole(_) | Stop::Claimed(_))) {
+            break;
+        }
         // What it covers cannot be told, but for where frames begin again.
-        let behind = if frames.position().get() > lsn { None } else { frames.resume()? };
+        let behind = if at.get() > lsn { None } else { frames.resume()? };
         match (behind.filter(|behind| behind.get() <= lsn), damage) {
             (Some(_), _) => {}
-            (None, Some(error)) => return Err(Fail::Log(error)),
+            (None, Some(damage)) => return Err(damage),
             (None, None) => break,
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tidelog::inspect::{FORMAT_VERSION, Files, FrameCounts, Inspector, Opening, SegmentInfo, SegmentState};
 use tidelog::{CursorInfo, LastClose, Lsn};
 
+use super::walk::gap;
 use crate::args::Global;
 use crate::color::{Colors, Tone};
 use crate::decode::hex;
@@ -38,12 +39,14 @@ pub(crate) fn structure_problems(view: &View) -> Vec<Problem> {
         if let Err(error) = &segment.header
             && !view.was_retired(segment.base)
         {
-            problems.push(Problem::from(error).at(segment.base.get(), Some(segment.end.get())));
+            let end = view.has_place(segment).then(|| segment.end.min(view.end.max(segment.base)).get());
+            problems.push(Problem::from(error).at(segment.base.get(), end));
         }
     }
-    for gap in view.files.missing.iter().filter(|gap| !view.was_retired(gap.start)) {
-        let what = format!("segments are missing: LSN {} to {}", gap.start, gap.end);
-        problems.push(Problem::new(Outcome::Gap, what).at(gap.start.get(), Some(gap.end.get())));
+    for (from, to) in view.gaps() {
+        if !view.was_retired(Lsn::new(from)) {
+            problems.push(gap(view, from, to));
+        }
     }
     match &view.foreseen {
         Some(Ok(report)) if report.torn_tail.is_some() => {
@@ -231,10 +234,14 @@ fn print(
         ),
     )?;
     line("durable", &format!("at least to LSN {}", durable(view)))?;
+    let ended = match last_close(view) {
+        "damaged" => "damage hides how it ended",
+        word => word,
+    };
     let writer = match (view.lock.holder, view.lock.noted_pid) {
         (Some(pid), _) => format!("pid {pid} has it open"),
-        (None, Some(pid)) => format!("none ({}; the last was pid {pid})", last_close(view)),
-        (None, None) => format!("none ({})", last_close(view)),
+        (None, Some(pid)) => format!("none ({ended}; the last was pid {pid})"),
+        (None, None) => format!("none ({ended})"),
     };
     line("writer", &writer)?;
     if view.lock.poisoned {
@@ -259,7 +266,7 @@ fn print(
     out.line(&segment_table(view, counts).to_string())?;
     if !cursors.is_empty() {
         out.line("")?;
-        out.line(&cursor_table(cursors).to_string())?;
+        print_cursors(cursors, colors, out)?;
     }
     for problem in problems {
         out.line("")?;
@@ -327,7 +334,23 @@ fn segment_table(view: &View, counts: Option<&Counts>) -> Table {
     table
 }
 
-pub(super) fn cursor_table(cursors: &[CursorInfo]) -> Table {
+/// A table of the cursors, and under it what is wrong with some.
+pub(super) fn print_cursors(cursors: &[CursorInfo], colors: Colors, out: &mut Out) -> Result<(), Fail> {
+    out.line(&cursor_table(cursors).to_string())?;
+    for cursor in cursors {
+        if let Err(error) = &cursor.state {
+            out.line("")?;
+            out.line(&format!(
+                "{}: cursor {}: {error}",
+                colors.paint(Tone::Bad, Outcome::of(error).word()),
+                cursor.name
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn cursor_table(cursors: &[CursorInfo]) -> Table {
     let mut table = table(&["CURSOR", "POSITION", "BEHIND", "GATE", "COMMITTED"], 1..3);
     for cursor in cursors {
         match &cursor.state {
@@ -338,7 +361,8 @@ pub(super) fn cursor_table(cursors: &[CursorInfo]) -> Table {
                 if state.gate { "yes" } else { "no" }.to_owned(),
                 time(state.committed),
             ]),
-            Err(error) => table.add_row([cursor.name.clone(), error.to_string()]),
+            // What is wrong with it is told below: it would make the column of positions as wide as a sentence.
+            Err(_) => table.add_row([cursor.name.clone(), "damaged".to_owned()]),
         };
     }
     table

@@ -4,14 +4,18 @@ mod append;
 mod bench;
 mod cursor;
 mod dump;
+mod export;
 mod follow;
+mod import;
 mod info;
 mod map;
 mod pages;
+mod printer;
 mod repair;
 mod stats;
 mod top;
 mod verify;
+mod walk;
 
 use crate::args::{Args, Command};
 use crate::exit::{Fail, Outcome};
@@ -35,13 +39,15 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Dump(dump) => dump::run(&View::open(directory)?, dump, &args.global, &mut out),
                 Command::Get { lsn } => dump::get(&View::open(directory)?, *lsn, &args.global, &mut out),
                 Command::Tail(tail) => follow::run(directory, tail, &args.global, &mut out),
-                Command::Stats { prometheus } => {
-                    stats::run(&View::open(directory)?, *prometheus, &args.global, &mut out)
-                }
+                Command::Stats(stats) => stats::run(&View::open(directory)?, stats, &args.global, &mut out),
                 Command::Map(options) => map::run(&View::open(directory)?, options, &args.global, &mut out),
                 Command::Top(options) => top::run(directory, options, &args.global, &mut out),
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
+                Command::Export(options) => {
+                    export::run(&View::open(directory)?, options, &args.global, &mut out)
+                }
+                Command::Import(options) => import::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
                 Command::Repair(options) => repair::run(directory, options, &args.global, &mut out),
                 Command::Completions { .. } | Command::Man { .. } | Command::Bench(_) => Ok(Outcome::Clean),

@@ -11,7 +11,7 @@ use crate::args::{Global, Repair};
 use crate::color::{Colors, Tone};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
-use crate::units::bytes;
+use crate::units::{bytes, counted};
 
 pub(super) fn run(
     directory: &Path,
@@ -155,10 +155,10 @@ fn print(plan: &Plan, options: &Repair, found: Outcome, colors: Colors, out: &mu
     }
     let kept = plan.kept();
     out.line(&format!(
-        "kept    {} records ({} in payloads), {} batches; LSN {} to {}",
-        kept.records,
+        "kept    {} ({} in payloads), {}; LSN {} to {}",
+        counted(kept.records, "record"),
         bytes(kept.payload_bytes),
-        kept.batches,
+        counted(kept.batches, "batch"),
         plan.start(),
         plan.end()
     ))?;

@@ -1,16 +1,25 @@
 //! `stats`: what the log is made of.
 
+#[cfg_attr(not(feature = "compress"), path = "stats/plain.rs")]
+mod compression;
+
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use tidelog::inspect::{FrameKind, SegmentState, Stop};
+use tidelog::inspect::{FrameKind, SegmentInfo, SegmentState, Stop};
 
+use self::compression::Compression;
 use super::info::structure_problems;
-use crate::args::Global;
+use super::walk::gone;
+use crate::args::{Global, Stats};
 use crate::exit::{Fail, Outcome};
 use crate::out::Out;
-use crate::units::{bytes, time};
+use crate::problem::Problem;
+use crate::units::{bytes, counted, time};
 use crate::view::View;
+
+/// So many damaged places are told one by one; `verify` tells all.
+const TOLD: u64 = 10;
 
 #[derive(Debug)]
 struct Counts {
@@ -30,9 +39,10 @@ struct Counts {
     last_sealed: Option<SystemTime>,
     /// Bytes of sealed segments that note their times, for the rate.
     sealed_bytes: u64,
+    compression: Compression,
 }
 
-pub(super) fn run(view: &View, prometheus: bool, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
+pub(super) fn run(view: &View, options: &Stats, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
     let mut counts = Counts {
         records: 0,
         batches: 0,
@@ -47,9 +57,13 @@ pub(super) fn run(view: &View, prometheus: bool, global: &Global, out: &mut Out)
         first_made: None,
         last_sealed: None,
         sealed_bytes: 0,
+        compression: Compression::new(options, view.written().count())?,
     };
-    let mut outcome =
-        structure_problems(view).iter().map(|problem| problem.outcome).max().unwrap_or(Outcome::Clean);
+    let mut outcome = Outcome::Clean;
+    for problem in structure_problems(view) {
+        global.colors().remark(&problem.message);
+        outcome = outcome.max(problem.outcome);
+    }
     for segment in view.written() {
         let Ok(header) = &segment.header else { continue };
         if segment.state == SegmentState::Sealed
@@ -60,12 +74,12 @@ pub(super) fn run(view: &View, prometheus: bool, global: &Global, out: &mut Out)
             counts.last_sealed = Some(counts.last_sealed.map_or(sealed, |last| last.max(sealed)));
             counts.sealed_bytes += segment.end.get() - segment.base.get();
         }
-        outcome = outcome.max(counts.read(view, segment.base)?);
+        outcome = outcome.max(counts.read(view, segment, global)?);
     }
     if counts.records == 0 {
         counts.smallest = 0;
     }
-    if prometheus {
+    if options.prometheus {
         counts.prometheus(view, out)?;
     } else if global.json {
         counts.json(view, outcome, out)?;
@@ -76,7 +90,8 @@ pub(super) fn run(view: &View, prometheus: bool, global: &Global, out: &mut Out)
 }
 
 impl Counts {
-    fn read(&mut self, view: &View, base: tidelog::Lsn) -> Result<Outcome, Fail> {
+    fn read(&mut self, view: &View, segment: &SegmentInfo, global: &Global) -> Result<Outcome, Fail> {
+        let base = segment.base;
         let limit = match &view.foreseen {
             Some(Ok(report)) => report.end,
             _ => tidelog::Lsn::new(u64::MAX),
@@ -86,38 +101,62 @@ impl Counts {
             Err(_) if view.was_retired(base) => return Ok(Outcome::Clean),
             Err(error) => return Err(error.into()),
         };
+        self.compression.begin_segment();
         let mut outcome = Outcome::Clean;
+        // Payloads of the batch whose last record was not met yet, with the bytes of their frames.
+        let mut batch = Vec::new();
         loop {
-            while let Some(frame) = match frames.next_frame() {
-                Err(_) if view.was_retired(base) => return Ok(outcome),
-                next => next?,
-            } {
+            loop {
+                let frame = match frames.next_frame() {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => break,
+                    Err(_) if view.was_retired(base) => return Ok(outcome),
+                    Err(error) => return Err(error.into()),
+                };
                 if frame.kind == FrameKind::Padding {
                     self.padding_bytes += frame.frame_bytes;
                     continue;
                 }
-                let len = frame.payload.len() as u64;
-                self.records += 1;
-                self.batches += u64::from(frame.kind == FrameKind::BatchFirst);
-                self.payload_bytes += len;
-                self.frame_bytes += frame.frame_bytes - len;
-                self.smallest = self.smallest.min(len);
-                self.largest = self.largest.max(len);
-                self.sizes[(u64::BITS - len.leading_zeros()) as usize] += 1;
-            }
-            match frames.stop() {
-                Some(Stop::Corrupt(_)) if view.was_retired(base) => return Ok(outcome),
-                Some(Stop::Corrupt(_)) => {
-                    self.damaged += 1;
-                    outcome = Outcome::Corrupt;
+                self.compression.add(frame.payload);
+                batch.push((frame.payload.len() as u64, frame.frame_bytes));
+                if matches!(frame.kind, FrameKind::Record | FrameKind::BatchLast) {
+                    self.batches += u64::from(frame.kind == FrameKind::BatchLast);
+                    batch.drain(..).for_each(|(len, frame_bytes)| self.add(len, frame_bytes));
                 }
-                Some(Stop::Hole(_) | Stop::Claimed(_)) => {}
+            }
+            // All of a batch is lost with one of its records.
+            batch.clear();
+            let at = frames.position();
+            let problem = match frames.stop() {
+                Some(Stop::Corrupt(error)) => Some(Problem::from(error)),
+                Some(stop) => gone(view, segment, stop, at),
+                None => None,
+            };
+            match (problem, frames.stop()) {
+                (Some(_), _) if view.was_retired(base) => return Ok(outcome),
+                (Some(problem), _) => {
+                    if self.damaged < TOLD {
+                        global.colors().remark(&problem.message);
+                    }
+                    self.damaged += 1;
+                    outcome = outcome.max(problem.outcome);
+                }
+                (None, Some(Stop::Hole(_) | Stop::Claimed(_))) => {}
                 _ => return Ok(outcome),
             }
             if frames.resume()?.is_none() {
                 return Ok(outcome);
             }
         }
+    }
+
+    fn add(&mut self, len: u64, frame_bytes: u64) {
+        self.records += 1;
+        self.payload_bytes += len;
+        self.frame_bytes += frame_bytes - len;
+        self.smallest = self.smallest.min(len);
+        self.largest = self.largest.max(len);
+        self.sizes[(u64::BITS - len.leading_zeros()) as usize] += 1;
     }
 
     fn seconds(&self) -> Option<f64> {
@@ -140,6 +179,7 @@ impl Counts {
     }
 
     fn json(&self, view: &View, outcome: Outcome, out: &mut Out) -> Result<(), Fail> {
+        let (compression, estimate) = self.compression.json();
         out.json(json!({
             "command": "stats",
             "outcome": outcome.word(),
@@ -162,12 +202,14 @@ impl Counts {
                 "bytes": self.sealed_bytes,
                 "bytes_per_second": self.seconds().map(|seconds| self.sealed_bytes as f64 / seconds),
             },
+            "compression": compression,
+            "estimate": estimate,
         }))
     }
 
     fn print(&self, view: &View, out: &mut Out) -> Result<(), Fail> {
         let mut line = |name: &str, value: String| out.line(&format!("{name:<18} {value}"));
-        line("records", format!("{} ({} batches)", self.records, self.batches))?;
+        line("records", format!("{} ({})", self.records, counted(self.batches, "batch")))?;
         line(
             "payloads",
             format!(
@@ -181,7 +223,14 @@ impl Counts {
         line("headers, alignment", bytes(self.frame_bytes))?;
         line("padding", bytes(self.padding_bytes))?;
         line("log", bytes(view.end.get().saturating_sub(view.start().get())))?;
-        line("files", format!("{} in {} segments", bytes(self.allocated_bytes), view.files.segments.len()))?;
+        line(
+            "files",
+            format!(
+                "{} in {}",
+                bytes(self.allocated_bytes),
+                counted(view.files.segments.len() as u64, "segment")
+            ),
+        )?;
         if let Some(seconds) = self.seconds() {
             let rate = self.sealed_bytes as f64 / seconds;
             line("rate", format!("{}/s over the sealed segments", bytes(rate as u64)))?;
@@ -189,6 +238,7 @@ impl Counts {
         if self.damaged > 0 {
             line("damaged places", self.damaged.to_string())?;
         }
+        self.compression.print(out)?;
         let most = self.classes().map(|(_, count)| count).max().unwrap_or(1);
         out.line("")?;
         for (bound, count) in self.classes() {
@@ -227,6 +277,7 @@ impl Counts {
         }
         out.line(&format!("tidelog_record_bytes_bucket{{le=\"+Inf\"}} {}", self.records))?;
         out.line(&format!("tidelog_record_bytes_sum {}", self.payload_bytes))?;
-        out.line(&format!("tidelog_record_bytes_count {}", self.records))
+        out.line(&format!("tidelog_record_bytes_count {}", self.records))?;
+        self.compression.prometheus(out)
     }
 }

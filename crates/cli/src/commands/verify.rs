@@ -6,9 +6,10 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use serde_json::json;
 use tidelog::Lsn;
-use tidelog::inspect::{FrameCounts, Frames, SegmentInfo, SegmentState, Stop};
+use tidelog::inspect::{FrameCounts, Frames, SegmentInfo, Stop};
 
 use super::info::structure_problems;
+use super::walk::gone;
 use crate::args::{Global, Verify};
 use crate::color::{Colors, Tone};
 use crate::exit::{Fail, Outcome};
@@ -16,7 +17,7 @@ use crate::out::Out;
 use crate::parallel;
 use crate::problem::Problem;
 use crate::progress;
-use crate::units::bytes;
+use crate::units::{bytes, counted};
 use crate::view::View;
 
 /// What was read.
@@ -49,7 +50,9 @@ impl Tally {
 pub(super) fn run(view: &View, options: &Verify, global: &Global, out: &mut Out) -> Result<Outcome, Fail> {
     let began = Instant::now();
     let mut tally = Tally { problems: structure_problems(view), ..Tally::default() };
-    if !options.quick && (!options.fail_fast || tally.problems.is_empty()) {
+    // A torn tail is no damage.
+    let is_damaged = tally.problems.iter().any(|problem| problem.outcome > Outcome::TornTail);
+    if !(options.quick || options.fail_fast && is_damaged) {
         read_all(view, options, global, &mut tally);
     }
     tally.problems = without_repeats(tally.problems);
@@ -170,17 +173,7 @@ pub(super) fn walk(
             (Some(error), _) => Problem::from(&error).at(at.get(), None),
             (None, Some(Stop::Corrupt(error))) => Problem::from(error),
             (None, Some(Stop::SegmentEnd | Stop::Limit)) | (None, None) => return,
-            (None, Some(stop)) if is_lost(view, segment, at) => {
-                let what = match stop {
-                    Stop::Claimed(_) => "a record is gone: an unpublished claim stands",
-                    _ => "a record is gone: zeros stand",
-                };
-                let what = format!(
-                    "{what} at LSN {at}, though the log was written beyond it [{}]",
-                    segment.path.display()
-                );
-                Problem::new(Outcome::Corrupt, what).at(at.get(), None)
-            }
+            (None, Some(stop)) if let Some(gone) = gone(view, segment, stop, at) => gone,
             (None, Some(Stop::Unwritten)) => return,
             // A writer is at it, or was when it died.
             (None, Some(stop)) => {
@@ -216,20 +209,6 @@ pub(super) fn walk(
     }
 }
 
-/// True where the log is known to be written at this place, so that an empty one has lost its record.
-fn is_lost(view: &View, segment: &SegmentInfo, at: Lsn) -> bool {
-    let header = segment.header.as_ref().ok();
-    let mark = header.and_then(|header| header.tail_mark);
-    let marked = mark.filter(|mark| mark.durable || mark.this_boot).map(|mark| mark.end);
-    let hint = header.and_then(|header| header.durable_hint);
-    let foreseen = match &view.foreseen {
-        Some(Ok(report)) => Some(report.proven_durable),
-        _ => None,
-    };
-    marked.max(hint).max(foreseen).is_some_and(|known| at < known)
-        || (segment.state == SegmentState::Sealed && at < segment.end)
-}
-
 fn print(
     view: &View,
     options: &Verify,
@@ -246,18 +225,21 @@ fn print(
         }
     }
     let what = if options.quick {
-        format!("headers, marks and continuity of {} segments", view.files.segments.len())
+        format!("headers, marks and continuity of {}", counted(view.files.segments.len() as u64, "segment"))
     } else {
         format!(
-            "{} records ({} in payloads), {} batches, {} segments",
-            tally.counts.records,
+            "{} ({} in payloads), {}, {}",
+            counted(tally.counts.records, "record"),
             bytes(tally.counts.payload_bytes),
-            tally.counts.batches,
-            tally.segments
+            counted(tally.counts.batches, "batch"),
+            counted(tally.segments, "segment")
         )
     };
     if tally.holes > 0 {
-        out.line(&format!("{} claims that never returned; the next opening pads them", tally.holes))?;
+        out.line(&format!(
+            "{} that never returned; the next opening pads them",
+            counted(tally.holes, "claim")
+        ))?;
     }
     let tone = match outcome {
         Outcome::Clean => Tone::Good,
@@ -265,8 +247,9 @@ fn print(
         _ => Tone::Bad,
     };
     let live = if view.is_live() { ", being written" } else { "" };
+    let stopped = if options.fail_fast && outcome > Outcome::TornTail { "; it stopped there" } else { "" };
     out.line(&format!(
-        "{}: {what}, LSN {} to {}{live}",
+        "{}: {what}, LSN {} to {}{live}{stopped}",
         colors.paint(tone, outcome.word()),
         view.start(),
         view.end

@@ -146,6 +146,11 @@ fn a_torn_tail_is_told_from_corruption() {
     assert!(set.err.contains("cut away"), "{set:?}");
     assert_eq!(run(cut.path(), &["verify"]).code, 0);
     assert_eq!(run(dir.path(), &["dump"]).out.lines().count(), all.len());
+    let tail = run(dir.path(), &["tail", "--from", "0"]);
+    assert_eq!((tail.code, tail.out.lines().count()), (0, all.len()));
+    assert_eq!(run(dir.path(), &["tail", "-f", "--from", "0"]).code, 3, "to readers it looks like damage");
+    let told = run(dir.path(), &["verify", "--fail-fast", "--json"]).json();
+    assert_eq!(told["records"], json!(all.len()), "a torn tail is nothing to stop at");
     // With damage besides, the worst wins.
     let (name, at) = place(all[0].0);
     torn.get_mut(&name).unwrap()[at + 20] ^= 1;
@@ -158,8 +163,44 @@ fn a_torn_tail_is_told_from_corruption() {
     assert_eq!(told["problems"][0]["kind"], "torn-tail", "{told}");
 }
 
+/// Nothing that `verify` knows to be lost goes by in silence where records are printed.
+#[test]
+fn every_reader_tells_of_what_is_lost() {
+    let (whole, all) = closed();
+    let files = files(whole.path());
+    let last = all[all.len() - 1].0.get() / SEGMENT;
+    let mut zeroed = files.clone();
+    let (name, at) = place(all[250].0);
+    zeroed.get_mut(&name).unwrap()[at..at + 5000].fill(0);
+    let mut short = files.clone();
+    short.remove(&segment_name(last)).unwrap();
+    for (files, code, at) in [(zeroed, 4, all[250].0.get()), (short, 7, last * SEGMENT)] {
+        let dir = restore(&files);
+        for arguments in
+            [&["dump"][..], &["export"], &["stats"], &["dump", "--reverse"], &["dump", "--tail", "500"]]
+        {
+            let ran = run(dir.path(), arguments);
+            assert_eq!(ran.code, code, "{arguments:?}: {}", ran.err);
+            assert!(ran.err.contains(&format!("LSN {at}")), "{arguments:?}: {}", ran.err);
+        }
+        let ran = run(dir.path(), &["get", &at.to_string()]);
+        assert!(ran.code == code || ran.code == 5 && code == 7, "{ran:?}");
+        let export = run(dir.path(), &["export"]).lines();
+        assert_eq!(export.last().unwrap()["missing"][0]["from"], json!(at));
+        // What is not looked at is not told.
+        assert_eq!(run(dir.path(), &["dump", "-n", "3"]).code, 0);
+    }
+    // A gap that the last records do not reach.
+    let mut gap = files;
+    gap.remove(&segment_name(1)).unwrap();
+    let dir = restore(&gap);
+    assert_eq!(run(dir.path(), &["tail"]).code, 0);
+    assert_eq!(run(dir.path(), &["tail", "-n", "500"]).code, 7);
+    assert_eq!(run(dir.path(), &["dump", "--from", &all[500].0.to_string()]).code, 0);
+}
+
 /// Sets the version in the first page of a file, with a checksum that holds.
-fn with_version(bytes: &mut [u8], version: u32) {
+pub(crate) fn with_version(bytes: &mut [u8], version: u32) {
     bytes[8..12].copy_from_slice(&version.to_le_bytes());
     let mut digest = crc64fast::Digest::new();
     digest.write(&bytes[..120]);

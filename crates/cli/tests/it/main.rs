@@ -2,10 +2,17 @@
 
 mod bench;
 mod damage;
+mod damages;
+#[cfg(feature = "compress")]
+mod decoders;
+mod import;
 mod live;
 mod map;
+mod normal;
+mod port;
 mod reading;
 mod repair;
+mod snapshots;
 mod support;
 mod top;
 mod transcript;

@@ -147,7 +147,7 @@ pub(crate) fn place(lsn: Lsn) -> (String, usize) {
 }
 
 /// All commands that only read.
-pub(crate) const READING: [&[&str]; 14] = [
+pub(crate) const READING: [&[&str]; 17] = [
     &["info"],
     &["info", "--count"],
     &["info", "--json"],
@@ -155,6 +155,9 @@ pub(crate) const READING: [&[&str]; 14] = [
     &["verify", "--quick"],
     &["dump", "-o", "hex"],
     &["dump", "--tail", "3", "--json"],
+    &["export"],
+    &["export", "--format", "lengths"],
+    &["export", "--format", "csv"],
     &["get", "0"],
     &["tail"],
     &["stats"],

@@ -4,26 +4,11 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::normal::{is_blessing, normal};
 use crate::support::{closed, command, files, place, restore};
 
 fn document() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/CLI.md")
-}
-
-/// What differs from run to run, made the same.
-fn normal(text: &str, directory: &Path) -> String {
-    let text = text.replace(&directory.display().to_string(), "/srv/log");
-    let rules = [
-        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "2026-01-02T03:04:05.678Z"),
-        (r"[0-9a-f]{32}", "5a6b7c8d9eaf00112233445566778899"),
-        (r"pid \d+", "pid 4711"),
-        (r"\d[\d.]* [A-Za-z]+/s over", "1.5 MiB/s over"),
-        // How far the preparations had come when the log was closed.
-        (r"\d+ spare", "2 spare"),
-    ];
-    rules.iter().fold(text, |text, (pattern, with)| {
-        regex::Regex::new(pattern).unwrap().replace_all(&text, *with).into_owned()
-    })
 }
 
 #[test]
@@ -75,7 +60,7 @@ fn the_transcript_is_what_the_command_prints() {
     }
     assert!(commands > 5, "only {commands} commands in the transcript");
     let trimmed: String = out.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    if std::env::var("TIDELOG_BLESS").as_deref() == Ok("1") {
+    if is_blessing() {
         std::fs::write(document(), &trimmed).unwrap();
     } else {
         assert!(trimmed == text, "docs/CLI.md is not what the command prints; look at:\n{trimmed}");
