@@ -74,18 +74,18 @@ fn found(plan: &Plan) -> Outcome {
 fn advise(directory: &Path, colors: Colors) {
     let Ok(salvage) = repair::plan(directory, Way::Salvage) else { return };
     let lost: u64 = salvage.lost().iter().map(|lost| lost.to.get() - lost.from.get()).sum();
-    colors.remark(&format!(
-        "`tidelog repair --salvage` would keep {} records and give up {} in {} places",
-        salvage.kept().records,
-        bytes(lost),
-        salvage.lost().len()
-    ));
+    let price = match salvage.lost().len() as u64 {
+        0 => "lose none".to_owned(),
+        places => format!("give up {} in {}", bytes(lost), counted(places, "place")),
+    };
+    let kept = counted(salvage.kept().records, "record");
+    colors.remark(&format!("`tidelog repair --salvage` would keep {kept}, and {price}"));
     let Some(first) = salvage.lost().first() else { return };
     if let Ok(back) = repair::plan(directory, Way::To(first.from)) {
         colors.remark(&format!(
-            "`tidelog repair --to {}` would keep the {} records before the first of them, and drop all behind",
+            "`tidelog repair --to {}` would keep the {} before that, and drop all behind",
             first.from,
-            back.kept().records
+            counted(back.kept().records, "record")
         ));
     }
 }

@@ -49,7 +49,7 @@ fn damage_is_refused_with_advice_and_salvaged() {
         assert_eq!(ran.code, 4, "{ran:?}");
         let advice = format!("repair --to {}` would keep the 200 records", all[200].0);
         assert!(
-            ran.err.contains("--salvage` would keep 602 records") && ran.err.contains(&advice),
+            ran.err.contains("--salvage` would keep 602 records,") && ran.err.contains(&advice),
             "{ran:?}"
         );
     }

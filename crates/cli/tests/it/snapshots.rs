@@ -10,7 +10,9 @@ use crate::normal::{is_blessing, normal};
 use crate::support::{READING, restore, run};
 
 /// Besides those of [`READING`].
-const MORE: [&[&str]; 12] = [
+const MORE: [&[&str]; 14] = [
+    &["repair"],
+    &["repair", "--salvage"],
     &["verify", "--json"],
     &["verify", "--fail-fast", "-j", "1"],
     &["dump", "-n", "2"],
