@@ -25,6 +25,7 @@ mod owned;
 mod policy;
 mod powercut;
 mod reading;
+mod rebuild;
 mod recovery;
 mod retention;
 mod retire;
