@@ -75,7 +75,7 @@ fn the_power_goes_at_every_moment() {
         }
     }
     println!("{there} whole, {again} rebuilt again, {stuck} with something in the way");
-    assert!(there > 0 && again > 50, "{there} {again}");
+    assert!(there > 3 && again > 20 && stuck > 3, "{there} {again} {stuck}");
     assert!(is_there(&nothing(&disk.possibilities()).disk(), "after it has returned"));
 }
 
