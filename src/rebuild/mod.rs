@@ -139,6 +139,18 @@ impl Rebuild {
         Lsn::new(self.position)
     }
 
+    /// Where the log begins.
+    #[must_use]
+    pub fn start(&self) -> Lsn {
+        Lsn::new(self.meta.start)
+    }
+
+    /// Bytes of log in each segment.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u64 {
+        self.meta.segment_bytes
+    }
+
     /// The largest frame, or sum of a batch's frames, that the new segments take. A frame is a payload, 16 bytes before it,
     /// and up to 7 behind.
     #[must_use]

@@ -108,6 +108,8 @@ pub(crate) enum Fail {
     },
     Usage(String),
     NotFound(String),
+    /// What is wrong with a log keeps the command from its work.
+    Refused(Outcome, String),
     /// Who reads our output has had enough.
     ReaderGone,
 }
@@ -119,6 +121,7 @@ impl Fail {
             Self::Io { .. } => Outcome::Io,
             Self::Usage(_) => Outcome::Usage,
             Self::NotFound(_) => Outcome::NotFound,
+            Self::Refused(outcome, _) => *outcome,
             Self::ReaderGone => Outcome::Clean,
         }
     }
@@ -146,7 +149,7 @@ impl fmt::Display for Fail {
             }
             Self::Log(error) => error.fmt(f),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::Usage(what) | Self::NotFound(what) => f.write_str(what),
+            Self::Usage(what) | Self::NotFound(what) | Self::Refused(_, what) => f.write_str(what),
             Self::ReaderGone => f.write_str("the reader of the output has gone"),
         }
     }

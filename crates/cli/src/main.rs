@@ -9,6 +9,7 @@ mod out;
 mod parallel;
 mod problem;
 mod progress;
+mod rewrite;
 mod select;
 mod units;
 mod view;

@@ -3,12 +3,14 @@
 mod append;
 mod cursor;
 mod records;
+mod rewrite;
 mod tail;
 mod verify;
 
 pub(crate) use self::append::{Append, Sync};
 pub(crate) use self::cursor::Cursor;
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show};
+pub(crate) use self::rewrite::{Convert, Lsns, Merge, Rewrite};
 pub(crate) use self::tail::Tail;
 pub(crate) use self::verify::Verify;
 
@@ -94,6 +96,11 @@ pub(crate) enum Command {
         /// The first record that must stay
         before: u64,
     },
+    /// Write a new log with the records of one or several, without padding or in segments of another size. The sources are only
+    /// read
+    Merge(Merge),
+    /// Write a new log with the same records, with another checksum or compressed. The source is only read
+    Convert(Convert),
     /// A script that completes this command in a shell
     Completions {
         /// Of this shell

@@ -1,13 +1,18 @@
 //! The commands.
 
 mod append;
+mod convert;
 mod cursor;
 mod dump;
 mod follow;
 mod info;
+mod merge;
 mod pages;
 mod stats;
 mod verify;
+
+pub(crate) use self::info::structure_problems;
+pub(crate) use self::verify::is_lost;
 
 use crate::args::{Args, Command};
 use crate::exit::{Fail, Outcome};
@@ -20,6 +25,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
     let outcome = match &args.command {
         Command::Completions { shell } => pages::completions(*shell, &mut out),
         Command::Man { out: folder } => pages::manual(folder.as_deref(), &mut out),
+        Command::Merge(merge) => merge::run(merge, &args.global, &mut out),
+        Command::Convert(convert) => convert::run(convert, &args.global, &mut out),
         command => {
             let directory = &*directory(&args.global)?;
             match command {
@@ -36,7 +43,11 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Cursor { action } => cursor::run(directory, action, &args.global, &mut out),
                 Command::Append(options) => append::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
-                Command::Completions { .. } | Command::Man { .. } => Ok(Outcome::Clean),
+                // Above.
+                Command::Completions { .. }
+                | Command::Man { .. }
+                | Command::Merge(_)
+                | Command::Convert(_) => Ok(Outcome::Clean),
             }
         }
     }?;

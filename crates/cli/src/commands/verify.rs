@@ -193,7 +193,7 @@ fn walk(
 }
 
 /// True where the log is known to be written at this place, so that an empty one has lost its record.
-fn is_lost(view: &View, segment: &SegmentInfo, at: Lsn) -> bool {
+pub(crate) fn is_lost(view: &View, segment: &SegmentInfo, at: Lsn) -> bool {
     let header = segment.header.as_ref().ok();
     let mark = header.and_then(|header| header.tail_mark);
     let marked = mark.filter(|mark| mark.durable || mark.this_boot).map(|mark| mark.end);
