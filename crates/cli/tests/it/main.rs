@@ -1,7 +1,9 @@
 //! Runs the real command against real logs.
 
+mod convert;
 mod damage;
 mod live;
+mod merge;
 mod reading;
 mod support;
 mod transcript;
