@@ -45,7 +45,7 @@ pub(crate) struct Rewrite {
     /// Write a line `source,old,new` for each record to this file, which must not be there. Sources are numbered from 1
     #[arg(long, value_name = "FILE")]
     pub(crate) map: Option<PathBuf>,
-    /// Take what is left of a damaged source, and tell what is lost; ends with 4
+    /// Take what is left of a damaged source, and tell what is lost; ends with the code of the damage
     #[arg(long)]
     pub(crate) skip_damage: bool,
     /// Do not read the new log back at the end
