@@ -290,7 +290,9 @@ fn beside_a_writer_it_ends_at_what_is_not_published() {
     let all = crate::support::fill(&log);
     let end = log.watermarks().published;
     let work = |buffer: &mut [u8]| {
-        std::thread::scope(|scope| scope.spawn(|| log.append(b"behind").unwrap()).join().unwrap());
+        // The log goes on into the next segments.
+        let append = || (0..200).for_each(|_| drop(log.append(&[2; 1000]).unwrap()));
+        std::thread::scope(|scope| scope.spawn(append).join().unwrap());
         buffer.fill(1);
         for lsns in ["keep", "map"] {
             let place = Place::new();
