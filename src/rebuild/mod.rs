@@ -18,7 +18,7 @@
 //! let two = log.append(b"two")?;
 //!
 //! let mut rebuild = Rebuild::create(&new, &RebuildOptions::new().segment_bytes(1 << 20))?;
-//! for record in &log.snapshot().range(two..) {
+//! for record in log.snapshot().range(two..) {
 //!     let record = record?;
 //!     rebuild.place(record.lsn(), record.payload())?;
 //! }

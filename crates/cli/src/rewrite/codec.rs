@@ -21,6 +21,10 @@ pub(crate) enum Codec {
 
 /// Which record of a unit has become which.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "compress"),
+    allow(dead_code, reason = "only what packs or unpacks changes how many there are")
+)]
 pub(super) enum Origin {
     /// Each one of its own.
     Each,

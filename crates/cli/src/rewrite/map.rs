@@ -4,27 +4,32 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::target::refuse_inside;
 use crate::exit::Fail;
 
 #[derive(Debug)]
 pub(super) struct MapFile {
     path: PathBuf,
+    parent: PathBuf,
     temporary: PathBuf,
     file: BufWriter<File>,
 }
 
 impl MapFile {
-    pub(super) fn create(path: &Path) -> Result<Self, Fail> {
+    pub(super) fn create(path: &Path, sources: &[PathBuf]) -> Result<Self, Fail> {
         if fs::symlink_metadata(path).is_ok() {
             return Err(Fail::Usage(format!("{} is there already; name a new file", path.display())));
         }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new(".")).canonicalize().map_err(|error| failed(path, error))?;
+        refuse_inside(path, &parent, sources)?;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(format!(".tmp-{}", std::process::id()));
         let temporary = PathBuf::from(temporary);
         let file = File::create_new(&temporary)
             .map_err(|error| Fail::io(format!("cannot make {}", temporary.display()), error))?;
         let mut map =
-            Self { path: path.to_owned(), temporary, file: BufWriter::with_capacity(64 << 10, file) };
+            Self { path: path.to_owned(), parent, temporary, file: BufWriter::with_capacity(64 << 10, file) };
         map.write(|file| file.write_all(b"source,old,new\n"))?;
         Ok(map)
     }
@@ -45,8 +50,8 @@ impl MapFile {
         let named = self.file.flush().and_then(|()| {
             self.file.get_ref().sync_all()?;
             fs::rename(&self.temporary, &self.path)?;
-            let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all())
+            let synced = File::open(&self.parent).and_then(|parent| parent.sync_all());
+            synced.inspect_err(|_| drop(fs::remove_file(&self.path)))
         });
         named.map_err(|error| failed(&self.path, error))?;
         Ok(self.path.clone())

@@ -52,7 +52,7 @@ pub(crate) fn run(
     let options = plan.options;
     let lsns = which_lsns(plan, directories.len())?;
     let target = Target::new(&options.out, directories)?;
-    let map = options.map.as_deref().map(MapFile::create).transpose()?;
+    let map = options.map.as_deref().map(|path| MapFile::create(path, directories)).transpose()?;
     let mut sources = Vec::new();
     for (number, directory) in (1..).zip(directories) {
         sources.push(Source::open(directory, number, options.skip_damage)?);

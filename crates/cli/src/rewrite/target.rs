@@ -42,15 +42,7 @@ impl Target {
         let parent = parent.canonicalize().map_err(|error| {
             Fail::io(format!("cannot make {shown}: {} cannot be entered", parent.display()), error)
         })?;
-        for source in sources {
-            if source.canonicalize().is_ok_and(|source| parent.starts_with(source)) {
-                let what = format!(
-                    "{shown} lies in {}, which is only read; name a place beside it",
-                    source.display()
-                );
-                return Err(Fail::Usage(what));
-            }
-        }
+        refuse_inside(&out, &parent, sources)?;
         let name = out.file_name().ok_or_else(taken)?;
         let mut temporary = name.to_owned();
         temporary.push(format!(".tmp-{}", std::process::id()));
@@ -77,6 +69,18 @@ impl Target {
             return Err(failed(error));
         }
         File::open(&self.parent).and_then(|parent| parent.sync_all()).map_err(failed)
+    }
+}
+
+/// Refuses what would be made in the directory of a source.
+pub(super) fn refuse_inside(path: &Path, parent: &Path, sources: &[PathBuf]) -> Result<(), Fail> {
+    match sources.iter().find(|source| source.canonicalize().is_ok_and(|source| parent.starts_with(source))) {
+        None => Ok(()),
+        Some(source) => Err(Fail::Usage(format!(
+            "{} lies in {}, which is only read; name a place beside it",
+            path.display(),
+            source.display()
+        ))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs the real command against real logs.
 
+#[cfg(feature = "compress")]
 mod convert;
 mod damage;
 mod live;

@@ -199,7 +199,7 @@ fn damages(files: &Files, all: &[(Lsn, Vec<u8>)]) -> Vec<(&'static str, Files, i
     add("a missing segment", 7, in_segment(1), &|files| drop(files.remove(&segment_name(1))));
     add("a header", 4, in_segment(2), &|files| files.get_mut(&segment_name(2)).unwrap()[20] ^= 1);
     add("a file that was cut", 4, in_segment(0), &|files| {
-        files.get_mut(&segment_name(0)).unwrap().truncate(900)
+        files.get_mut(&segment_name(0)).unwrap().truncate(900);
     });
     add("zeros", 4, 1, &|files| {
         let len = all[200].1.len();
@@ -236,7 +236,7 @@ fn a_damaged_log_is_refused_or_what_is_left_is_taken() {
             }
         }
     }
-    let mut gone = files.clone();
+    let mut gone = files;
     gone.remove("log.meta");
     rewrite(restore(&gone).path(), &Place::new(), &["merge", "--skip-damage"], 4);
     rewrite(tempfile::tempdir().unwrap().path(), &Place::new(), &["merge"], 5);
@@ -291,8 +291,8 @@ fn beside_a_writer_it_ends_at_what_is_not_published() {
     let end = log.watermarks().published;
     let work = |buffer: &mut [u8]| {
         // The log goes on into the next segments.
-        let append = || (0..200).for_each(|_| drop(log.append(&[2; 1000]).unwrap()));
-        std::thread::scope(|scope| scope.spawn(append).join().unwrap());
+        let append = || (0..200).map(|_| log.append(&[2; 1000]).unwrap()).max();
+        assert!(std::thread::scope(|scope| scope.spawn(append).join().unwrap()) > Some(end));
         buffer.fill(1);
         for lsns in ["keep", "map"] {
             let place = Place::new();
@@ -439,6 +439,9 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     for out in [dir.path().to_str().unwrap(), inside.to_str().unwrap()] {
         assert_eq!(run(dir.path(), &["merge", "--out", out]).code, 2, "{out}");
     }
+    let (out, map) = (place.text("elsewhere"), dir.path().join("map.csv"));
+    let arguments = ["merge", "--lsns", "map", "--out", &out, "--map", map.to_str().unwrap()];
+    assert_eq!(run(dir.path(), &arguments).code, 2);
     assert!(files(dir.path()) == before);
     assert_eq!(run(dir.path(), &["merge", "--out", &place.text("no/such/place")]).code, 1);
     assert_eq!(run(dir.path(), &["merge", "--out", "/proc/new"]).code, 1);
