@@ -68,6 +68,8 @@ pub struct Rebuild {
     /// Why nothing more can be done.
     failed: Option<Error>,
     finished: bool,
+    /// The process that it is of.
+    owner: u32,
 }
 
 impl Rebuild {
@@ -130,6 +132,7 @@ impl Rebuild {
             cursors: Vec::new(),
             failed: None,
             finished: false,
+            owner: std::process::id(),
         })
     }
 
@@ -175,7 +178,7 @@ impl Rebuild {
     /// # Errors
     /// As [`place`](Self::place).
     pub fn place_batch<T: AsRef<[u8]>>(&mut self, first: Lsn, records: &[T]) -> Result<()> {
-        self.put(first.get(), records)
+        self.put(first.get(), &slices(records))
     }
 
     /// Writes a record behind the last one, in the next segment where it does not fit into this one. Returns its LSN.
@@ -193,8 +196,9 @@ impl Rebuild {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_batch<'a, T: AsRef<[u8]>>(&mut self, records: &'a [T]) -> Result<BatchLsns<'a, T>> {
-        let lsn = self.next_place(records)?;
-        self.put(lsn, records)?;
+        let slices = slices(records);
+        let lsn = self.next_place(&slices)?;
+        self.put(lsn, &slices)?;
         Ok(BatchLsns::new(lsn, records))
     }
 
@@ -288,9 +292,15 @@ impl Rebuild {
     }
 }
 
+/// Each record is asked once for its bytes, so that what was measured is what is written.
+fn slices<T: AsRef<[u8]>>(records: &[T]) -> Vec<&[u8]> {
+    records.iter().map(AsRef::as_ref).collect()
+}
+
 impl Drop for Rebuild {
     fn drop(&mut self) {
-        if !self.finished {
+        // In a forked child nothing of it is this process' to take away.
+        if !self.finished && self.owner == std::process::id() {
             self.take_away();
         }
     }

@@ -21,8 +21,8 @@ pub(super) fn check_aligned(lsn: u64) -> Result<()> {
 
 impl Rebuild {
     /// What the records take together.
-    fn measure<T: AsRef<[u8]>>(&self, records: &[T]) -> Result<u64> {
-        let sizes = records.iter().map(|record| frame_bytes(len(record.as_ref())));
+    fn measure(&self, records: &[&[u8]]) -> Result<u64> {
+        let sizes = records.iter().map(|record| frame_bytes(len(record)));
         let bytes = sizes.fold(0, u64::saturating_add);
         if bytes <= self.claim_max {
             return Ok(bytes);
@@ -30,7 +30,7 @@ impl Rebuild {
         Err(match records {
             [only] => {
                 let limit = self.claim_max.saturating_sub(FRAME_HEADER_BYTES);
-                Error::too_large("a record", len(only.as_ref()), limit)
+                Error::too_large("a record", len(only), limit)
             }
             _ => Error::too_large("a batch", bytes, self.claim_max),
         })
@@ -43,7 +43,7 @@ impl Rebuild {
     }
 
     /// Where a record or batch goes that may go anywhere.
-    pub(super) fn next_place<T: AsRef<[u8]>>(&self, records: &[T]) -> Result<u64> {
+    pub(super) fn next_place(&self, records: &[&[u8]]) -> Result<u64> {
         let bytes = self.measure(records)?;
         let end = self.segment_end(self.position);
         Ok(if self.position.saturating_add(bytes) > end { end } else { self.position })
@@ -84,7 +84,7 @@ impl Rebuild {
     }
 
     /// Writes a record or a batch.
-    pub(super) fn put<T: AsRef<[u8]>>(&mut self, lsn: u64, records: &[T]) -> Result<()> {
+    pub(super) fn put(&mut self, lsn: u64, records: &[&[u8]]) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -94,12 +94,12 @@ impl Rebuild {
         self.pad_to(lsn)?;
         let kind = if rest.is_empty() { Kind::Record } else { Kind::BatchFirst };
         // A lag would tell what was durable while the log was written; nothing is told of that.
-        self.put_frame(kind, EXTRA_MAX, first.as_ref())?;
+        self.put_frame(kind, EXTRA_MAX, first)?;
         for (index, record) in rest.iter().enumerate() {
             let is_last = index.checked_add(1) == Some(rest.len());
             let kind = if is_last { Kind::BatchLast } else { Kind::BatchMiddle };
             let back = frame::way_back(self.position.saturating_sub(lsn));
-            self.put_frame(kind, back, record.as_ref())?;
+            self.put_frame(kind, back, record)?;
         }
         Ok(())
     }

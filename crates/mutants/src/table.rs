@@ -840,4 +840,18 @@ mutants! {
         "            self.deputy.nudge();" => "",
         FILES "partitions" "threads::tasks_of_many_partitions_are_served",
         "a task that has registered calls the thread that syncs for it";
+    // ---- Rebuilding
+    rebuilt_segment_not_synced: "src/rebuild/segment.rs",
+        "self.file.write_all_at(page.as_slice(), 0).and_then(|()| self.file.sync_all())" =>
+        "self.file.write_all_at(page.as_slice(), 0)",
+        SIM "sim" "rebuild::the_power_goes_at_every_moment",
+        "a rebuilt segment is durable before the metadata is there";
+    rebuilt_names_not_synced: "src/rebuild/mod.rs",
+        "        self.directory.sync()?;\n        for cursor" => "        for cursor",
+        SIM "sim" "rebuild::the_power_goes_at_every_moment",
+        "the names of rebuilt segments are durable before the metadata is there";
+    rebuilt_batch_without_way_back: "src/rebuild/place.rs",
+        "frame::way_back(self.position.saturating_sub(lsn))" => "frame::way_back(0)",
+        FILES "it" "rebuild::frames_are_those_of_a_writer",
+        "a later record of a rebuilt batch tells its way back";
 }

@@ -1,5 +1,7 @@
 //! Where the consumers of the old logs stand in the new one.
 
+use tidelog::Lsn;
+
 use super::source::Source;
 use crate::exit::{Fail, Outcome};
 use crate::problem::Problem;
@@ -47,14 +49,18 @@ impl Cursors {
                     continue;
                 }
             };
-            if let Some(ended) = state.log_ended {
+            // A live log may have gone on since its end was seen, and its consumers with it.
+            let beyond =
+                (!source.is_live() && state.position.get() > source.end()).then(|| Lsn::new(source.end()));
+            let ended = state.log_ended.or(beyond);
+            if let Some(ended) = ended {
                 self.remarks.push(format!(
-                    "the cursor {name:?} stood at LSN {}, beyond where its log was found to end; it is taken to stand at that \
-                     end, LSN {ended}",
+                    "the cursor {name:?} stood at LSN {}, beyond where its log was found to end: what lay between is lost; it is \
+                     taken to stand at that end, LSN {ended}",
                     state.position
                 ));
             }
-            let position = state.log_ended.unwrap_or(state.position).get();
+            let position = ended.unwrap_or(state.position).get();
             self.pending.push(Pending { name, gate: state.gate, position, at_end: false });
         }
         self.pending.sort_by_key(|cursor| core::cmp::Reverse(cursor.position));

@@ -255,6 +255,37 @@ fn a_damaged_cursor_is_left_out_and_told() {
     assert_eq!(contents(dir.path()), contents(&place.path("new")));
 }
 
+/// A power cut took records that a consumer had seen; whether or not an opening has noted it in the cursor.
+#[test]
+fn a_cursor_beyond_its_log_stands_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |text: &str| {
+        let log = options().open(dir.path()).unwrap();
+        log.append(text.as_bytes()).unwrap();
+        let end = log.watermarks().published;
+        log.cursor("ahead").unwrap().reset(end).unwrap();
+        log.close().unwrap();
+        end
+    };
+    let end = write("one");
+    let before = files(dir.path());
+    assert!(write("two") > end);
+    let mut cut = before;
+    cut.insert("ahead.cursor".to_owned(), std::fs::read(dir.path().join("ahead.cursor")).unwrap());
+    let cut = restore(&cut);
+    for opened in [false, true] {
+        if opened {
+            options().open(cut.path()).unwrap().close().unwrap();
+        }
+        for lsns in ["keep", "map"] {
+            let place = Place::new();
+            let ran = rewrite(cut.path(), &place, &["merge", "--lsns", lsns], 0);
+            assert!(ran.err.contains("the cursor \"ahead\" stood at LSN"), "{}", ran.err);
+            assert_eq!(cursor(&place.path("new"), "ahead"), (end.get(), false));
+        }
+    }
+}
+
 #[test]
 fn a_torn_tail_is_left_out_and_is_no_damage() {
     let (files, all) = killed();
