@@ -27,6 +27,7 @@ mod options;
 mod partitions;
 mod policy;
 mod primitive;
+pub mod rebuild;
 mod record;
 mod recovery;
 mod reentry;

@@ -68,6 +68,8 @@ pub struct MetaInfo {
     pub proven_durable: Lsn,
     /// Counts the changes of the metadata.
     pub generation: u64,
+    /// The log's schema tag; 0 where it has none.
+    pub schema: u64,
 }
 
 /// What is to be seen of the writer's lock, without touching it.
@@ -121,6 +123,7 @@ impl Inspector {
             start: Lsn::new(self.meta.start),
             proven_durable: Lsn::new(self.meta.proven),
             generation: self.meta.generation,
+            schema: self.meta.schema,
         }
     }
 

@@ -8,6 +8,7 @@ use tidelog::Fixed;
 use tidelog::RecordBytes;
 #[cfg(feature = "rkyv")]
 use tidelog::Rkyv;
+use tidelog::rebuild::{Rebuild, RebuildOptions};
 use tidelog::{
     BatchLsns, Checksum, CodecError, Cursor, CursorInfo, CursorState, Error, ErrorKind, Event, Events,
     Histogram, LastClose, Log, LogReader, Lsn, Options, PartitionOptions, Partitions, PinnedRecord,
@@ -56,6 +57,8 @@ fn every_public_type_is_free() {
         Partitions,
         PinnedRecord,
         PinnedRecords<'static>,
+        Rebuild,
+        RebuildOptions,
         Record<'static>,
         Records<'static>,
         RecoveryReport,

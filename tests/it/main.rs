@@ -26,6 +26,7 @@ mod owned;
 mod policy;
 mod powercut;
 mod reading;
+mod rebuild;
 mod recovery;
 mod retention;
 mod retire;

@@ -8,6 +8,7 @@ mod follow;
 mod found;
 mod full;
 mod large;
+mod rebuild;
 mod repair;
 mod retention;
 mod schema;

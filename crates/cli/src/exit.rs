@@ -114,6 +114,8 @@ pub(crate) enum Fail {
     Input(String),
     NotFound(String),
     Locked(String),
+    /// What is wrong with a log keeps the command from its work.
+    Refused(Outcome, String),
     /// Who reads our output has had enough.
     ReaderGone,
 }
@@ -127,6 +129,7 @@ impl Fail {
             Self::Usage(_) => Outcome::Usage,
             Self::NotFound(_) => Outcome::NotFound,
             Self::Locked(_) => Outcome::Locked,
+            Self::Refused(outcome, _) => *outcome,
             Self::ReaderGone => Outcome::Clean,
         }
     }
@@ -155,9 +158,11 @@ impl fmt::Display for Fail {
             Self::Log(error) => error.fmt(f),
             Self::Problem(problem) => f.write_str(&problem.message),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::Usage(what) | Self::Input(what) | Self::NotFound(what) | Self::Locked(what) => {
-                f.write_str(what)
-            }
+            Self::Usage(what)
+            | Self::Input(what)
+            | Self::NotFound(what)
+            | Self::Locked(what)
+            | Self::Refused(_, what) => f.write_str(what),
             Self::ReaderGone => f.write_str("the reader of the output has gone"),
         }
     }

@@ -12,6 +12,7 @@ mod picture;
 mod port;
 mod problem;
 mod progress;
+mod rewrite;
 mod select;
 mod units;
 mod unpack;

@@ -27,12 +27,18 @@ pub(crate) fn directory(global: &Global) -> Result<PathBuf, Fail> {
     })?;
     match global.partition {
         Some(id) => Ok(given.join(format!("{id:020}.part"))),
-        None if given.join("partitions.meta").exists() => Err(Fail::Usage(format!(
-            "{} is a root of partitions, each a log of its own: name one with --partition",
-            given.display()
-        ))),
-        None => Ok(given.clone()),
+        None => refuse_root(given).map(|()| given.clone()),
     }
+}
+
+pub(crate) fn refuse_root(directory: &Path) -> Result<(), Fail> {
+    if directory.join("partitions.meta").exists() {
+        return Err(Fail::Usage(format!(
+            "{} is a root of partitions, each a log of its own: name one with --partition",
+            directory.display()
+        )));
+    }
+    Ok(())
 }
 
 impl View {

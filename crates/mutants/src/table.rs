@@ -873,4 +873,18 @@ mutants! {
         "            self.meta.proven = self.end;\n            self.writes_meta = true;" => "",
         FILES "repair" "to::the_log_ends_before_the_record_at_or_behind",
         "metadata do not promise what was cut away";
+    // ---- Rebuilding
+    rebuilt_segment_not_synced: "src/rebuild/segment.rs",
+        "self.file.write_all_at(page.as_slice(), 0).and_then(|()| self.file.sync_all())" =>
+        "self.file.write_all_at(page.as_slice(), 0)",
+        SIM "sim" "rebuild::the_power_goes_at_every_moment",
+        "a rebuilt segment is durable before the metadata is there";
+    rebuilt_names_not_synced: "src/rebuild/mod.rs",
+        "        self.directory.sync()?;\n        for cursor" => "        for cursor",
+        SIM "sim" "rebuild::the_power_goes_at_every_moment",
+        "the names of rebuilt segments are durable before the metadata is there";
+    rebuilt_batch_without_way_back: "src/rebuild/place.rs",
+        "frame::way_back(self.position.saturating_sub(lsn))" => "frame::way_back(0)",
+        FILES "it" "rebuild::frames_are_those_of_a_writer",
+        "a later record of a rebuilt batch tells its way back";
 }

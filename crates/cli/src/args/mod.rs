@@ -7,6 +7,7 @@ mod map;
 mod port;
 mod records;
 mod repair;
+mod rewrite;
 mod stats;
 mod tail;
 mod top;
@@ -19,6 +20,7 @@ pub(crate) use self::map::{Drawing, Map, Picture};
 pub(crate) use self::port::{Checksum, Export, Import, PortFormat};
 pub(crate) use self::records::{Dump, Format, Kind, Select, Show, Unpack};
 pub(crate) use self::repair::Repair;
+pub(crate) use self::rewrite::{Convert, Lsns, Merge, Rewrite};
 pub(crate) use self::stats::Stats;
 pub(crate) use self::tail::Tail;
 pub(crate) use self::top::Top;
@@ -113,6 +115,11 @@ pub(crate) enum Command {
         before: u64,
     },
     Repair(Repair),
+    /// Write a new log with the records of one or several, without padding or in segments of another size. The sources are only
+    /// read
+    Merge(Merge),
+    /// Write a new log with the same records, with another checksum or compressed. The source is only read
+    Convert(Convert),
     /// A script that completes this command in a shell
     Completions {
         /// Of this shell

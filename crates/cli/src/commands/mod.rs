@@ -2,6 +2,7 @@
 
 mod append;
 mod bench;
+mod convert;
 mod cursor;
 mod dump;
 mod export;
@@ -9,6 +10,7 @@ mod follow;
 mod import;
 mod info;
 mod map;
+mod merge;
 mod pages;
 mod printer;
 mod repair;
@@ -16,6 +18,9 @@ mod stats;
 mod top;
 mod verify;
 mod walk;
+
+pub(crate) use self::info::structure_problems;
+pub(crate) use self::walk::gone;
 
 use crate::args::{Args, Command};
 use crate::exit::{Fail, Outcome};
@@ -29,6 +34,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
         Command::Completions { shell } => pages::completions(*shell, &mut out),
         Command::Man { out: folder } => pages::manual(folder.as_deref(), &mut out),
         Command::Bench(options) => bench::run(options, &args.global, &mut out),
+        Command::Merge(merge) => merge::run(merge, &args.global, &mut out),
+        Command::Convert(convert) => convert::run(convert, &args.global, &mut out),
         command => {
             let directory = &*directory(&args.global)?;
             match command {
@@ -50,7 +57,12 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Fail> {
                 Command::Import(options) => import::run(directory, options, &args.global, &mut out),
                 Command::Retire { before } => append::retire(directory, *before, &args.global, &mut out),
                 Command::Repair(options) => repair::run(directory, options, &args.global, &mut out),
-                Command::Completions { .. } | Command::Man { .. } | Command::Bench(_) => Ok(Outcome::Clean),
+                // Above.
+                Command::Completions { .. }
+                | Command::Man { .. }
+                | Command::Bench(_)
+                | Command::Merge(_)
+                | Command::Convert(_) => Ok(Outcome::Clean),
             }
         }
     }?;

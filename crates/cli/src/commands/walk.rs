@@ -180,7 +180,7 @@ pub(super) fn gap(view: &View, from: u64, to: u64) -> Problem {
 }
 
 /// A place that is empty though the log is known to be written there, so that it has lost its record.
-pub(super) fn gone(view: &View, segment: &SegmentInfo, stop: &Stop, at: Lsn) -> Option<Problem> {
+pub(crate) fn gone(view: &View, segment: &SegmentInfo, stop: &Stop, at: Lsn) -> Option<Problem> {
     let what = match stop {
         Stop::Claimed(_) => "an unpublished claim stands",
         Stop::Hole(_) | Stop::Unwritten => "zeros stand",

@@ -1,6 +1,8 @@
 //! Runs the real command against real logs.
 
 mod bench;
+#[cfg(feature = "compress")]
+mod convert;
 mod damage;
 mod damages;
 #[cfg(feature = "compress")]
@@ -8,6 +10,7 @@ mod decoders;
 mod import;
 mod live;
 mod map;
+mod merge;
 mod normal;
 mod port;
 mod reading;
