@@ -179,14 +179,21 @@ impl Segment {
     pub(crate) fn missing_after(&self, lsn: u64) -> Error {
         let base = lsn - lsn % self.identity.segment_bytes;
         let Some(directory) = &self.directory else { return Error::closed() };
-        match directory.read_meta() {
-            Ok(Some(meta)) if base < meta.start => Error::retired(Lsn::new(lsn), Lsn::new(meta.start)),
-            _ => {
-                directory.note_corruption();
-                let path = directory.segment_path(base);
-                Error::corrupt("the segment's file is missing", &path, 0, Some(Lsn::new(base)))
+        let start = match directory.read_meta() {
+            Ok(Some(meta)) if base < meta.start => {
+                return Error::retired(Lsn::new(lsn), Lsn::new(meta.start));
             }
+            Ok(Some(meta)) => meta.start,
+            _ => 0,
+        };
+        directory.note_corruption();
+        // The first without a file is why those behind it were not found.
+        let mut missing = self.end().max(start);
+        while missing < base && directory.has_segment(missing).unwrap_or(false) {
+            missing += self.identity.segment_bytes;
         }
+        let path = directory.segment_path(missing);
+        Error::corrupt("the segment's file is missing", &path, 0, Some(Lsn::new(missing)))
     }
 
     /// The error for a damaged frame at `lsn`.

@@ -69,6 +69,23 @@ fn a_missing_segment_before_others_is_corruption() {
     }
 }
 
+/// A reader names the segment that is gone, wherever it was asked to read.
+#[test]
+fn a_reader_names_the_segment_that_is_missing() {
+    let (files, expected) = rolled(true);
+    for number in 1..3 {
+        let mut damaged = files.clone();
+        damaged.remove(&segment_name(number)).unwrap();
+        let dir = restore(&damaged);
+        for (lsn, _) in expected.iter().filter(|(lsn, _)| lsn.get() >= number * SEGMENT) {
+            let outcome = LogReader::open(dir.path()).and_then(|reader| reader.read(*lsn));
+            let error = outcome.err().unwrap_or_else(|| panic!("{lsn} was read without {number}"));
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{lsn} without {number}: {error}");
+            assert!(error.path().unwrap().ends_with(segment_name(number)), "{lsn} without {number}: {error}");
+        }
+    }
+}
+
 #[test]
 fn all_segments_from_one_on_missing_never_gives_a_wrong_record() {
     for closed in [false, true] {

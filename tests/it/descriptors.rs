@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tidelog::{LastClose, LogReader, Options, SyncPolicy};
 
-use crate::support::{crash_files, options, restore};
+use crate::support::{crash_files, eventually, options, restore};
 
 /// A log of 60 segments, none of them synced.
 fn many_segments(directory: &Path) -> tidelog::Log {
@@ -82,7 +82,7 @@ fn what_large_claims_opened_is_closed_again() {
         log.append(&[n; 16_000]).unwrap();
     }
     // Of the segment in use, of the two that are ready, and of one that is about to be marked.
-    assert!((1..=4).contains(&descriptors(&path)), "{} descriptors", descriptors(&path));
+    eventually("the files of full segments are closed", || (1..=4).contains(&descriptors(&path)));
     let snapshot = log.snapshot();
     log.close().unwrap();
     assert_eq!(descriptors(&path), 0);
