@@ -76,9 +76,11 @@ impl Victim {
         let acknowledged: HashSet<Key> = self.records.values().copied().collect();
         let possible: Vec<Key> =
             next.filter(|key| !acknowledged.contains(key) && key.payload() == *bytes).collect();
-        // Where no batch is whole, one that is not will be reported.
+        // Where no batch is whole, one that is not will be reported. Of two that are, the longer one: somebody else's next, of
+        // one record, may have the bytes of the first.
         let whole = possible.iter().filter(|key| follows(key));
-        whole.max_by_key(|key| key.index).or(possible.first()).copied()
+        let explains = |key: &&Key| (key.index, Plan::of(**key).lengths.len());
+        whole.max_by_key(explains).or(possible.first()).copied()
     }
 
     /// Checks every record that `found` gives. With `complete`, everything that was acknowledged must be there.

@@ -257,3 +257,29 @@ fn what_was_durable_and_is_zeros_now_is_not_given_again() {
     assert_eq!(plan.lost()[0].why, Loss::Unwritten);
     assert_eq!(Log::open(dir.path()).unwrap().append(b"next").unwrap(), end);
 }
+
+/// A claim that never returned, with records of others behind it: an opening pads it, and so does the repair.
+#[test]
+fn a_hole_is_padded_by_the_tail_repair() {
+    let world = World::killed();
+    let index = world.records.len() - 8;
+    let (name, at) = world.place(index);
+    let bytes = (world.records[index].1.len() + 16).next_multiple_of(8);
+    let mut damaged = world.files.clone();
+    damaged.get_mut(&name).unwrap()[at..at + bytes].fill(0);
+    let dir = restore(&damaged);
+    let foretold = repair::plan(dir.path(), Way::Tail).unwrap();
+    let done = repair::apply(dir.path(), Way::Tail).unwrap();
+    crate::world::assert_same("a hole", &foretold, &done);
+    crate::world::check_quarantine("a hole", &damaged, dir.path(), &done);
+    let lsn = world.records[index].0;
+    assert_eq!(
+        (done.lost().len(), done.lost()[0].from, done.lost()[0].why),
+        (1, lsn, Loss::Unwritten),
+        "{done:?}"
+    );
+    assert_eq!(done.end(), world.end);
+    let log = Log::open(dir.path()).unwrap();
+    assert_eq!(log.recovery().last_close, tidelog::LastClose::Clean);
+    assert!(crate::support::contents(&log) == world.without(&world.with_batches([index])));
+}
