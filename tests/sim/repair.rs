@@ -16,8 +16,8 @@ fn contents(log: &Log) -> Contents {
         .collect()
 }
 
-/// A log of some segments that was closed, or whose process died; with two places and a header damaged, if wanted.
-fn prepared(closed: bool, damaged: bool) -> (Disk, Contents) {
+/// A log of some segments.
+fn filled() -> (Disk, Log, Contents) {
     let disk = Disk::new(3);
     let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
     for n in 0..100 {
@@ -25,6 +25,12 @@ fn prepared(closed: bool, damaged: bool) -> (Disk, Contents) {
         log.upkeep();
     }
     let all = contents(&log);
+    (disk, log, all)
+}
+
+/// The same that was closed, or whose process died; with two places and a header damaged, if wanted.
+fn prepared(closed: bool, damaged: bool) -> (Disk, Contents) {
+    let (disk, log, all) = filled();
     if closed {
         log.close().unwrap();
     } else {
@@ -198,13 +204,7 @@ fn a_full_disk_changes_nothing() {
 /// What a killed writer had not synced is durable when a repair says that the log is.
 #[test]
 fn what_stays_is_made_durable() {
-    let disk = Disk::new(3);
-    let log = options(&disk, SyncPolicy::None).open(PLACE).unwrap();
-    for n in 0..100 {
-        log.append(&payload(n)).unwrap();
-        log.upkeep();
-    }
-    let all = contents(&log);
+    let (disk, log, all) = filled();
     let disk = disk.possibilities().kill();
     let lsn = all[20].0.get();
     let path = format!("{PLACE}/{:020}.seg", lsn / SEGMENT * SEGMENT);

@@ -55,8 +55,8 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let mut word = word.to_owned();
-        loop {
-            let line = lines.last_mut().expect("there is a line from the beginning on");
+        // There is one from the beginning on.
+        while let Some(line) = lines.last_mut() {
             let used = line.chars().count();
             if used == 0 && word.chars().count() > most {
                 let rest = word.chars().skip(most).collect();

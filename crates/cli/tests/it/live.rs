@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use crate::support::{Done, READING, command, fill, options, run};
+use crate::support::{Done, READING, command, fill, options, retire_all, run};
 
 #[test]
 fn a_log_that_is_being_written_is_read_and_its_writer_named() {
@@ -55,14 +55,7 @@ fn segments_that_are_retired_meanwhile_are_no_damage() {
     let log = options().open(dir.path()).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                for _ in 0..100 {
-                    log.append(&[7; 10_000]).unwrap();
-                }
-                log.retire_before(log.watermarks().published).unwrap();
-            }
-        });
+        scope.spawn(|| retire_all(&log, &done));
         let _ending = Done(&done);
         for _ in 0..10 {
             for arguments in

@@ -59,6 +59,16 @@ impl Drop for Done<'_> {
     }
 }
 
+/// Writes, and retires what it wrote, until it is done.
+pub(crate) fn retire_all(log: &Log, done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        for _ in 0..100 {
+            log.append(&[7; 10_000]).unwrap();
+        }
+        log.retire_before(log.watermarks().published).unwrap();
+    }
+}
+
 pub(crate) fn options() -> Options {
     Options::new().segment_bytes(SEGMENT).sync_policy(SyncPolicy::None)
 }

@@ -3,11 +3,11 @@
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
 
-use crate::support::{Done, closed, command, files, options, run};
+use crate::support::{Done, closed, command, files, options, retire_all, run};
 
 /// A running `top --json`, from whose first look on the caller acts.
 struct Watching {
@@ -211,14 +211,7 @@ fn a_writer_that_retires_all_it_writes_is_followed() {
     let log = options().open(dir.path()).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                for _ in 0..100 {
-                    log.append(&[7; 10_000]).unwrap();
-                }
-                log.retire_before(log.watermarks().published).unwrap();
-            }
-        });
+        scope.spawn(|| retire_all(&log, &done));
         let stop = Done(&done);
         let ran = run(dir.path(), &["top", "--json", "--count", "15", "--interval", "10ms"]);
         drop(stop);
