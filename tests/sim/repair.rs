@@ -204,7 +204,7 @@ fn a_full_disk_changes_nothing() {
 /// What a killed writer had not synced is durable when a repair says that the log is.
 #[test]
 fn what_stays_is_made_durable() {
-    let (disk, log, all) = filled();
+    let (disk, _open, all) = filled();
     let disk = disk.possibilities().kill();
     let lsn = all[20].0.get();
     let path = format!("{PLACE}/{:020}.seg", lsn / SEGMENT * SEGMENT);
